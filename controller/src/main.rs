@@ -1,0 +1,3 @@
+//! The `fairway` binary.
+
+fn main() {}

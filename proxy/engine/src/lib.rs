@@ -1,0 +1,1 @@
+//! What a request means: config, handlers, matchers, table.
