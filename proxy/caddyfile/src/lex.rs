@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Expanded;
 use crate::source::{Source, Span};
-use crate::token::{ImportStep, Quote, Token};
+use crate::token::{Quote, Token};
 
 /// How many wrongly opened heredocs are searched for their end, so that their lines are not taken for directives.
 const SEARCHES: u32 = 20;
@@ -27,19 +27,13 @@ pub(crate) struct Lexed {
     pub(crate) too_many: bool,
 }
 
-/// Splits `source`, whose text is now `expanded`. The tokens carry `imports`.
-pub(crate) fn lex(
-    source: &Arc<Source>,
-    expanded: &Expanded<'_>,
-    imports: Option<&Arc<ImportStep>>,
-    most: usize,
-) -> Lexed {
+/// Splits `source`, whose text is now `expanded`, into at most `most` tokens.
+pub(crate) fn lex(source: &Arc<Source>, expanded: &Expanded<'_>, most: usize) -> Lexed {
     let text = expanded.text.strip_prefix('\u{feff}').unwrap_or(&expanded.text);
     let skipped = expanded.text.len() - text.len();
     let place = Place {
         source,
         expanded,
-        imports,
         skipped,
     };
     let mut lexer = Lexer::new(text);
@@ -79,7 +73,7 @@ pub(crate) fn lex(
                 Some((start, end, label)) => diagnostic.context(place.span(start, end), label),
                 None => diagnostic,
             };
-            diagnostic.help(mistake.help).imported(imports.cloned())
+            diagnostic.help(mistake.help)
         }));
     lexed
 }
@@ -88,7 +82,6 @@ pub(crate) fn lex(
 struct Place<'a> {
     source: &'a Arc<Source>,
     expanded: &'a Expanded<'a>,
-    imports: Option<&'a Arc<ImportStep>>,
     /// Bytes of a leading byte order mark.
     skipped: usize,
 }
@@ -111,7 +104,7 @@ impl Place<'_> {
             span: self.span(word.start, word.end),
             line: word.line,
             home: Arc::clone(self.source),
-            imports: self.imports.cloned(),
+            imports: None,
             origin: Arc::clone(self.source.origin()),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! What it is for: [`parse()`] turns a [`Source`] into a [`File`] of sites, snippets and named routes, with
 //! imports expanded and every mistake collected as a [`Diagnostic`]; [`Args`] is the cursor with which
-//! directives read their lines.
+//! directives read their lines; [`format()`] is `caddy fmt`.
 //!
 //! What it must not know: directives, JSON, HTTP, Kubernetes. It does no I/O of its own: environment, files
 //! and the snippets of other objects are asked through the small traits of [`Options`].
@@ -22,6 +22,7 @@
 mod args;
 mod diagnostic;
 mod environment;
+mod format;
 mod glob;
 mod import;
 mod lex;
@@ -36,6 +37,7 @@ mod tree;
 
 pub use args::Args;
 pub use diagnostic::{Diagnostic, Located, Severity};
+pub use format::format;
 pub use options::{Environment, Files, Library, Limits, Nothing, Options};
 pub use origin::{Origin, Tier};
 pub use parse::{Parsed, parse};

@@ -133,7 +133,7 @@ impl<'o> Parser<'o> {
             unfinished,
             open_quote,
             too_many,
-        } = lex(source, &expanded, None, self.tokens_left);
+        } = lex(source, &expanded, self.tokens_left);
         self.unfinished |= unfinished || too_many;
         if let Some(quote) = open_quote {
             self.open_quotes.push((quote, imports.cloned()));
