@@ -25,15 +25,15 @@ struct Piece {
 }
 
 /// A variable's place in a text: from `{$` to the byte behind `}`.
-pub(crate) struct Variable<'a> {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) name: &'a str,
+struct Variable<'a> {
+    start: usize,
+    end: usize,
+    name: &'a str,
     default: Option<&'a str>,
 }
 
 /// The variables of a text, in order. `{$}` is none; without a `}` the rest of the text has none.
-pub(crate) fn variables(text: &str) -> impl Iterator<Item = Variable<'_>> {
+fn variables(text: &str) -> impl Iterator<Item = Variable<'_>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {

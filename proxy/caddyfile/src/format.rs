@@ -11,7 +11,7 @@ use crate::environment::Expanded;
 use crate::lex::lex;
 use crate::origin::Origin;
 use crate::source::Source;
-use crate::token::Quote;
+use crate::token::{Mark, Quote};
 
 /// Some texts, most of them broken, need several passes of Caddy's until nothing changes. A few never settle.
 const PASSES: usize = 8;
@@ -35,40 +35,106 @@ pub fn format(text: &str) -> String {
     text.to_owned()
 }
 
-/// Whether two texts hold the same words on the same lines. Braces may move to other lines, and so may what follows
-/// them, and a brace that is glued to the end of a line may come off: that is what a formatter is for.
-fn same_words(a: &str, b: &str) -> bool {
-    words(a) == words(b)
+/// Whether two texts hold the same words on the same lines, up to what a formatter is for: a brace and what follows
+/// one may come to stand on a line of their own, and an opening brace at the end of the line before. A brace glued to
+/// the end of a line may come off if one is missing.
+fn same_words(before: &str, after: &str) -> bool {
+    let (before, after) = (Words::new(before), Words::new(after));
+    before.may_become(&after) || (!before.is_balanced() && before.without_glue().may_become(&after))
 }
 
-/// The words of a text, their quotes, and whether they begin a line.
-fn words(text: &str) -> Vec<(String, Quote, bool)> {
-    let source = Source::new(Origin::operator(""), "", text);
-    let tokens = lex(&source, &Expanded::unchanged(text), usize::MAX).tokens;
-    let mut words: Vec<(String, Quote, bool)> = Vec::with_capacity(tokens.len());
-    for (index, token) in tokens.iter().enumerate() {
-        let before = index.checked_sub(1).map(|index| &tokens[index]);
-        let after_brace = words
-            .last()
-            .is_some_and(|(text, quote, _)| is_brace(text, *quote));
-        let moves = after_brace || is_brace(&token.text, token.quote);
-        let starts_line = moves || before.is_none_or(|before| before.is_before_line_of(token));
-        let ends_line = tokens
-            .get(index + 1)
-            .is_none_or(|next| token.is_before_line_of(next));
-        match token.text.strip_suffix('{') {
-            Some(word) if !word.is_empty() && ends_line && !token.is_quoted() => {
-                words.push((word.to_owned(), token.quote, starts_line));
-                words.push(("{".to_owned(), token.quote, true));
-            }
-            _ => words.push((token.text.clone(), token.quote, starts_line)),
+/// What a text says, as far as it can be seen without parsing it.
+struct Words {
+    words: Vec<Word>,
+    /// How much is wrong with its heredocs.
+    mistakes: usize,
+}
+
+#[derive(Clone)]
+struct Word {
+    text: String,
+    quote: Quote,
+    starts_line: bool,
+}
+
+impl Word {
+    fn is_brace(&self) -> bool {
+        self.quote == Quote::None && (self.text == "{" || self.text == "}")
+    }
+}
+
+impl Words {
+    fn new(text: &str) -> Self {
+        let source = Source::new(Origin::operator(""), "", text);
+        let lexed = lex(&source, &Expanded::unchanged(text), usize::MAX);
+        let mut words: Vec<Word> = Vec::with_capacity(lexed.tokens.len());
+        let mut before: Option<Mark> = None;
+        for token in lexed.tokens {
+            let starts_line = before.is_none_or(|before| before.is_before_line_of(&token));
+            before = Some(token.mark());
+            words.push(Word {
+                text: token.text,
+                quote: token.quote,
+                starts_line,
+            });
+        }
+        Self {
+            words,
+            mistakes: lexed
+                .diagnostics
+                .iter()
+                .filter(|mistake| mistake.is_error())
+                .count(),
         }
     }
-    words
-}
 
-fn is_brace(text: &str, quote: Quote) -> bool {
-    quote == Quote::None && (text == "{" || text == "}")
+    fn may_become(&self, after: &Self) -> bool {
+        let mut behind_brace = false;
+        let same = |(a, b): (&Word, &Word)| {
+            let brace = a.is_brace();
+            let may_move = (brace || behind_brace) && b.starts_line || brace && a.text == "{";
+            behind_brace = brace;
+            a.text == b.text && a.quote == b.quote && (a.starts_line == b.starts_line || may_move)
+        };
+        self.mistakes == after.mistakes
+            && self.words.len() == after.words.len()
+            && self.words.iter().zip(&after.words).all(same)
+    }
+
+    fn is_balanced(&self) -> bool {
+        let braces = self.words.iter().filter(|word| word.is_brace());
+        braces
+            .map(|brace| if brace.text == "{" { 1 } else { -1 })
+            .sum::<i64>()
+            == 0
+    }
+
+    /// The same with the braces taken off that are glued to the last word of a line.
+    fn without_glue(&self) -> Self {
+        let mut words: Vec<Word> = Vec::with_capacity(self.words.len());
+        for (index, word) in self.words.iter().enumerate() {
+            let ends_line = self.words.get(index + 1).is_none_or(|next| next.starts_line);
+            let bare = word.text.strip_suffix('{').filter(|bare| !bare.is_empty());
+            match bare.filter(|_| ends_line && word.quote == Quote::None) {
+                Some(bare) => {
+                    words.push(Word {
+                        text: bare.to_owned(),
+                        ..word.clone()
+                    });
+                    words.push(Word {
+                        text: "{".to_owned(),
+                        starts_line: false,
+                        ..word.clone()
+                    });
+                }
+                None => words.push(word.clone()),
+            }
+        }
+        Self {
+            words,
+            mistakes: self.mistakes,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,15 +5,14 @@
 //! being a heredoc; anywhere else it is a character like any other. The oddities of Caddy's lexer are kept,
 //! because people's files rely on the result; each is named where it happens.
 
+mod heredoc;
+
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::environment::Expanded;
 use crate::source::{Source, Span};
 use crate::token::{Quote, Token};
-
-/// How many wrongly opened heredocs are searched for their end, so that their lines are not taken for directives.
-const SEARCHES: u32 = 20;
 
 /// What the lexer made of a text.
 pub(crate) struct Lexed {
@@ -58,7 +57,9 @@ pub(crate) fn lex(source: &Arc<Source>, expanded: &Expanded<'_>, most: usize) ->
             let warning = "a backslash in this comment joins the next line to the words before it";
             let warning = Diagnostic::warning("comment-joins-lines", &place.span(start, end), warning)
                 .help("remove the backslash, or put the comment on a line of its own");
-            lexed.diagnostics.push(warning);
+            if lexed.diagnostics.len() < MISTAKES {
+                lexed.diagnostics.push(warning);
+            }
         }
         lexed.tokens.push(place.token(word));
     }
@@ -98,11 +99,15 @@ impl Place<'_> {
     }
 
     fn token(&self, word: Word) -> Token {
+        let breaks = word.text.bytes().filter(|byte| *byte == b'\n').count() as u32;
+        // A heredoc also has the line breaks after its opening and before its closing marker.
+        let markers = if word.quote == Quote::Heredoc { 2 } else { 0 };
         Token {
             text: word.text,
             quote: word.quote,
             span: self.span(word.start, word.end),
             line: word.line,
+            breaks: breaks + markers,
             home: Arc::clone(self.source),
             imports: None,
             origin: Arc::clone(self.source.origin()),
@@ -129,6 +134,9 @@ struct Mistake {
     context: Option<(usize, usize, String)>,
     help: String,
 }
+
+/// Mistakes kept of one text; beyond these nobody reads on.
+const MISTAKES: usize = 1000;
 
 struct Lexer<'a> {
     text: &'a str,
@@ -157,6 +165,12 @@ impl<'a> Lexer<'a> {
             unfinished: false,
             open_quote: None,
             joining_comment: None,
+        }
+    }
+
+    fn mistake(&mut self, mistake: Mistake) {
+        if self.mistakes.len() < MISTAKES {
+            self.mistakes.push(mistake);
         }
     }
 
@@ -335,120 +349,205 @@ impl<'a> Lexer<'a> {
         }
         (text, Quote::None)
     }
-
-    /// Reads a heredoc whose opening line was just read. `None` after a mistake that leaves a plain word.
-    fn heredoc(&mut self, marker: &str, start: usize) -> Option<String> {
-        let opening = self.word_end(start);
-        let wrong = |code, message: String, help: &str| Mistake {
-            code,
-            start,
-            end: opening,
-            message,
-            label: String::new(),
-            context: None,
-            help: help.to_owned(),
-        };
-        let mistake = if marker.is_empty() {
-            let message = "this heredoc has no marker: `<<` ends its line";
-            Some(wrong(
-                "heredoc-marker-missing",
-                message.into(),
-                "name a marker, for example `<<END`",
-            ))
-        } else if marker.starts_with('<') {
-            let message = "too many `<` for a heredoc";
-            Some(wrong(
-                "heredoc-too-many-angles",
-                message.into(),
-                "only use two, for example `<<END`",
-            ))
-        } else if !marker
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        {
-            let message = format!("heredoc marker `{marker}` has characters that a marker cannot have");
-            let help = "a marker must contain only alphanumeric characters, dashes and underscores";
-            Some(wrong("heredoc-marker-invalid", message, help))
-        } else {
-            None
-        };
-        if let Some(mistake) = mistake {
-            self.mistakes.push(mistake);
-            let marker = marker.trim_start_matches('<');
-            self.searches += 1;
-            if marker.is_empty() || self.searches > SEARCHES || !self.text[self.at..].contains(marker) {
-                return None;
-            }
-            return self.heredoc_body(marker);
-        }
-        let body = self.heredoc_body(marker);
-        if body.is_none() {
-            let message =
-                format!("incomplete heredoc `<<{marker}`: its ending marker `{marker}` never comes");
-            let help = format!("end the text with `{marker}` on a line of its own");
-            self.mistakes.push(wrong("heredoc-incomplete", message, &help));
-            self.unfinished = true;
-            let rest = self.text[self.at..].to_owned();
-            self.at = self.text.len();
-            return Some(rest);
-        }
-        body
-    }
-
-    /// Reads up to the first occurrence of the marker, wherever it stands.
-    fn heredoc_body(&mut self, marker: &str) -> Option<String> {
-        let from = self.at;
-        let length = self.text[from..].find(marker)?;
-        let body = &self.text[from..from + length];
-        self.at = from + length + marker.len();
-        let breaks = body.bytes().filter(|byte| *byte == b'\n').count() as u32;
-        self.line += self.pending_lines + 1 + breaks;
-        self.pending_lines = 0;
-
-        // What stands before the marker on its line is taken off every line. On the first line it is lost.
-        let Some(last) = body.rfind('\n') else {
-            return Some(String::new());
-        };
-        let (lines, padding) = (&body[..last], &body[last + 1..]);
-        let mut text = String::with_capacity(lines.len());
-        let mut at = from;
-        let mut wrong = false;
-        for (index, line) in lines.split('\n').enumerate() {
-            if index > 0 {
-                text.push('\n');
-            }
-            let bare = line.strip_prefix(padding);
-            if bare.is_none() && !line.is_empty() && line != "\r" && !wrong {
-                wrong = true; // The first is enough: the others mostly follow from it.
-                self.mistakes.push(Mistake {
-                    code: "heredoc-indentation",
-                    start: at,
-                    end: at + line.trim_end_matches('\r').len(),
-                    message: format!("mismatched leading whitespace in heredoc `<<{marker}`"),
-                    label: "does not begin like the line of the closing marker".into(),
-                    context: Some((self.at - marker.len(), self.at, "the closing marker".into())),
-                    help: format!(
-                        "begin the line with exactly {}, as the closing marker's line does",
-                        describe(padding)
-                    ),
-                });
-            }
-            text.extend(bare.unwrap_or(line).chars().filter(|c| *c != '\r'));
-            at += line.len() + 1;
-        }
-        Some(text)
-    }
 }
 
-/// White space in words.
-fn describe(padding: &str) -> String {
-    let count = padding.chars().count();
-    let plural = if count == 1 { "" } else { "s" };
-    if padding.bytes().all(|byte| byte == b'\t') {
-        format!("{count} tab{plural}")
-    } else if padding.bytes().all(|byte| byte == b' ') {
-        format!("{count} space{plural}")
-    } else {
-        format!("`{}`", padding.escape_debug())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::Origin;
+
+    fn lexed(text: &str) -> Lexed {
+        let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", text);
+        lex(&source, &Expanded::unchanged(text), usize::MAX)
+    }
+
+    /// Each token as its logical line and its raw text; heredocs as `<text>`.
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let lexed = lexed(text);
+        let show = |token: &Token| match token.quote {
+            Quote::Heredoc => format!("{} <{}>", token.line, token.text),
+            _ => format!("{} {}", token.line, token.raw()),
+        };
+        let tokens: Vec<String> = lexed.tokens.iter().map(show).collect();
+        assert_eq!(tokens, expected, "{text:?}");
+    }
+
+    #[track_caller]
+    fn check_mistake(text: &str, expected: &str) {
+        let lexed = lexed(text);
+        let reports: Vec<String> = lexed.diagnostics.iter().map(Diagnostic::one_line).collect();
+        assert_eq!(reports.join("\n"), expected, "{text:?}");
+    }
+
+    /// The places of the tokens, as what stands there.
+    #[track_caller]
+    fn check_spans(text: &str, expected: &[&str]) {
+        let lexed = lexed(text);
+        let spans: Vec<&str> = lexed.tokens.iter().map(|token| token.span.text()).collect();
+        assert_eq!(spans, expected, "{text:?}");
+    }
+
+    #[test]
+    fn splits_at_white_space() {
+        check("", &[]);
+        check("  a  b\n\n c\t", &["1 a", "1 b", "3 c"]);
+        check("\u{feff}a \u{feff}b", &["1 a", "1 \u{feff}b"]); // L1
+        check(
+            "a\u{a0}b\u{2028}c\u{85}d\u{3000}e",
+            &["1 a", "1 b", "1 c", "1 d", "1 e"],
+        ); // L3
+        check("a\rb\r\nc", &["1 ab", "2 c"]); // L4
+        check("\"a\rb\" `c\rd`", &["1 \"a\rb\"", "1 `c\rd`"]); // L5
+    }
+
+    #[test]
+    fn comments_begin_words() {
+        check("a#b #c d\ne", &["1 a#b", "2 e"]); // L6
+        check("#a\n#b", &[]);
+        check("a\"b\"# c", &["1 a\"b\"#", "1 c"]);
+        check("\"a\"#b\nc", &["1 \"a\"", "2 c"]);
+    }
+
+    #[test]
+    fn quotes_hold_words_together() {
+        check(r#"a"b c""#, &["1 a\"b", "1 c\""]); // L7
+        check(r#""a"b"#, &["1 \"a\"", "1 b"]); // L8
+        check(r#""" x"#, &["1 \"\"", "1 x"]); // L9
+        check(r#""\n\"\\\t""#, &[r#"1 "\n"\\\t""#]); // L10
+        check(r#""a\\" b"#, &[r#"1 "a\\""#, "1 b"]); // L11
+        check(r#"`a\n"b`"#, &[r#"1 `a\n"b`"#]); // L12
+        check("\"a\nb\" c\nd", &["1 \"a\nb\"", "2 c", "3 d"]); // L13
+        check("`a\nb` c\nd", &["1 `a\nb`", "2 c", "3 d"]);
+    }
+
+    #[test]
+    fn open_quotes_end_with_the_text() {
+        check("a \"b c", &["1 a", "1 b c"]); // L14
+        check("a `b c", &["1 a", "1 b c"]);
+        check("a \"", &["1 a"]);
+        assert_eq!(lexed("a \"b c").open_quote.map(|span| span.start), Some(2));
+        assert!(lexed("a \"b c\"").open_quote.is_none());
+    }
+
+    #[test]
+    fn backslashes_are_mostly_themselves() {
+        check(r"a\b \c d\\e", &["1 a\\b", "1 \\c", "1 d\\\\e"]); // L15
+        check("a\\ b", &["1 a", "1 b"]); // L15a: lost before a blank
+        check(" \\ b", &["1 \\b"]); // but kept for the word after it
+        check("\\\"a\"", &["1 \"\\a\""]);
+        check("\\`a`", &["1 `a`"]);
+        check("\\# a\nb", &["1 b"]);
+        check("a\\", &["1 a"]);
+        check("\\", &[]);
+    }
+
+    #[test]
+    fn backslashes_join_lines() {
+        check("a \\\n b\nc", &["1 a", "1 b", "3 c"]); // L16
+        check("a\\\nb\\\nc\nd", &["1 a", "1 b", "1 c", "4 d"]);
+        check("a \\\r\n b\nc", &["1 a", "1 b", "3 c"]);
+    }
+
+    #[test]
+    fn backslashes_in_comments_join_lines_with_a_warning() {
+        check("a # c:\\b c\nd\ne", &["1 a", "1 d", "3 e"]); // L15b
+        let warning = "Caddyfile:1:3: a backslash in this comment joins the next line to the words before it; \
+                       remove the backslash, or put the comment on a line of its own";
+        check_mistake("a # c:\\b c\nd", warning);
+        check_mistake("a\n# c:\\b c\nd", "");
+        check_mistake("a # c:\\b c\n\nd", "");
+    }
+
+    #[test]
+    fn escaped_angles_are_no_heredoc() {
+        check("\\<<EOF\nx", &["1 <<EOF", "2 x"]); // L17
+        check("a\\<b <\\<c\nd", &["1 a<b", "1 <<c", "2 d"]);
+    }
+
+    #[test]
+    fn only_bare_braces_are_structure() {
+        let tokens = lexed("{ } \"{\" `}` a{ {b} {}").tokens;
+        let opens: Vec<bool> = tokens.iter().map(Token::is_open_brace).collect();
+        let closes: Vec<bool> = tokens.iter().map(Token::is_close_brace).collect();
+        assert_eq!(opens, [true, false, false, false, false, false, false]); // L18, L19, L20
+        assert_eq!(closes, [false, true, false, false, false, false, false]);
+    }
+
+    #[test]
+    fn heredocs_hold_lines() {
+        check("a <<E\nb\n c\nE d\ne", &["1 a", "1 <b\n c>", "4 d", "5 e"]); // H1, H9, H10
+        check("<<E\n  b\n\n   c\n  E", &["1 <b\n\n c>"]); // H7, H8
+        check("<<E\n\tb\n\tE", &["1 <b>"]);
+        check("<<E\r\n  b\r\n\r\n  c\r\n  E\r\nd", &["1 <b\n\nc>", "6 d"]); // H9
+        check("<<E\nE", &["1 <>"]); // H12
+        check("<<E\n\nE x", &["1 <>", "3 x"]);
+        check("<<a-B_9\nx\na-B_9", &["1 <x>"]); // H5
+    }
+
+    #[test]
+    fn heredocs_end_at_their_marker_anywhere() {
+        check("<<A\n BAR\n A", &["1 <>", "2 R", "3 A"]); // H6
+        check("<<A\nx\nAB", &["1 <x>", "3 B"]);
+    }
+
+    #[test]
+    fn some_angles_are_plain_words() {
+        check("<< EOF\nx", &["1 <<", "1 EOF", "2 x"]); // H2
+        check("<<A B\nx", &["1 <<A", "1 B", "2 x"]);
+        check("<<EOF", &["1 <<EOF"]);
+        check("< a<<b\nc", &["1 <", "1 a<<b", "2 c"]);
+        check("\"<<E\"\nx", &["1 \"<<E\"", "2 x"]);
+    }
+
+    #[test]
+    fn wrong_heredocs_are_explained() {
+        check_mistake(
+            "a <<\nb",
+            "Caddyfile:1:3: this heredoc has no marker: `<<` ends its line; name a marker, for example `<<END`",
+        ); // H3
+        check_mistake(
+            "a <<<E\nE",
+            "Caddyfile:1:3: too many `<` for a heredoc; only use two, for example `<<END`",
+        ); // H4
+        check_mistake(
+            "a <<E!\nE!",
+            "Caddyfile:1:3: heredoc marker `E!` has characters that a marker cannot have; \
+             a marker must contain only alphanumeric characters, dashes and underscores",
+        ); // H5
+        check_mistake(
+            "a <<E\n  b\n c\n  E",
+            "Caddyfile:3:1: mismatched leading whitespace in heredoc `<<E`; \
+             begin the line with exactly 2 spaces, as the closing marker's line does",
+        ); // H7
+        check_mistake(
+            "a <<E\nb",
+            "Caddyfile:1:3: incomplete heredoc `<<E`: its ending marker `E` never comes; \
+             end the text with `E` on a line of its own",
+        ); // H11
+    }
+
+    #[test]
+    fn wrong_heredocs_still_hold_their_lines() {
+        check("a <<E!\nb\nE! c", &["1 a", "1 <b>", "3 c"]);
+        check("a <<<E\nb\nE c", &["1 a", "1 <b>", "3 c"]);
+        check("a <<\nb", &["1 a", "1 <<", "2 b"]);
+        check("a <<E\nb", &["1 a", "1 <b>"]);
+    }
+
+    #[test]
+    fn words_know_their_place() {
+        check_spans("a \"b c\"d `e`\n", &["a", "\"b c\"", "d", "`e`"]);
+        check_spans("\u{feff}ä \\ö\r\nx\\ y", &["ä", "\\ö", "x\\", "y"]);
+        check_spans("<<E\nb\nE x", &["<<E\nb\nE", "x"]);
+        check_spans("a \"b", &["a", "\"b"]);
+        check_spans("a\\\nb", &["a\\", "b"]);
+    }
+
+    #[test]
+    fn stops_at_the_limit() {
+        let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", "a b c");
+        let lexed = lex(&source, &Expanded::unchanged("a b c"), 2);
+        assert!(lexed.too_many && lexed.tokens.len() == 2);
     }
 }

@@ -30,6 +30,9 @@ pub struct Token {
     /// The logical line on which it begins: continued lines and substituted text count differently from what
     /// [`Span::line`] says. It only serves to tell what stands on one line.
     pub line: u32,
+    /// How many lines lie between its beginning and its end, as written: an argument put into a line does not
+    /// lengthen the line.
+    pub breaks: u32,
     /// The text whose lines `line` counts: the one that the token stands in after substitution.
     pub home: Arc<Source>,
     /// The imports that brought it here, innermost first.
@@ -65,10 +68,7 @@ impl Token {
 
     /// The logical line on which it ends.
     pub(crate) fn end_line(&self) -> u32 {
-        let breaks = self.text.bytes().filter(|byte| *byte == b'\n').count() as u32;
-        // A heredoc also has the line breaks after its opening and before its closing marker.
-        let markers = if self.quote == Quote::Heredoc { 2 } else { 0 };
-        self.line.saturating_add(breaks).saturating_add(markers)
+        self.line.saturating_add(self.breaks)
     }
 
     /// Whether `next`, which follows directly, begins a new line.

@@ -10,6 +10,9 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{Source, Span};
 use crate::token::{ImportKind, ImportStep};
 
+/// Characters of a message shown at most; only the name of something huge can be longer.
+const LONGEST: usize = 1000;
+
 /// Characters of a line shown at most, and those kept before the place in question.
 const WIDTH: usize = 140;
 const BEFORE: usize = 60;
@@ -190,7 +193,11 @@ fn write_line(out: &mut String, text: &[char], from: usize) {
 
 /// Text of an author inside a message.
 fn clean(text: &str) -> String {
-    text.chars().map(visible).collect()
+    let mut out: String = text.chars().take(LONGEST).map(visible).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    out
 }
 
 fn visible(c: char) -> char {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::options::Files;
 
 /// What a path pattern stands for.
-pub(crate) enum Pattern {
+pub(super) enum Pattern {
     /// A single file, which must be there.
     File(PathBuf),
     /// A pattern, which may match nothing.
@@ -16,7 +16,7 @@ pub(crate) enum Pattern {
 }
 
 /// Joins `pattern` to the folder it is relative to.
-pub(crate) fn pattern(folder: &Path, pattern: &str) -> Pattern {
+pub(super) fn pattern(folder: &Path, pattern: &str) -> Pattern {
     let path = clean(&folder.join(pattern));
     let text = path.to_string_lossy();
     let count = |wildcard| text.matches(wildcard).count();
@@ -46,7 +46,7 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 /// The paths that match, sorted; at most `most`. A last part that begins with `*` skips names with a leading dot.
-pub(crate) fn expand(pattern: &Path, files: &dyn Files, most: usize) -> Vec<PathBuf> {
+pub(super) fn expand(pattern: &Path, files: &dyn Files, most: usize) -> Vec<PathBuf> {
     let components: Vec<Component<'_>> = pattern.components().collect();
     let mut paths = vec![PathBuf::new()];
     for (index, component) in components.iter().enumerate() {

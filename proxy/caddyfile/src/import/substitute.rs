@@ -9,11 +9,17 @@ use crate::diagnostic::Diagnostic;
 use crate::origin::Origin;
 use crate::token::{Quote, Token};
 
+/// Warnings kept of one import.
+const WARNINGS: usize = 100;
+
+/// Characters of an index at most.
+const LONGEST_INDEX: usize = 40;
+
 /// The imports together produced more text than allowed.
-pub(crate) struct TooLong;
+pub(super) struct TooLong;
 
 /// A token with its placeholders replaced.
-pub(crate) enum Substituted {
+pub(super) enum Substituted {
     /// It has none.
     Unchanged,
     /// This token.
@@ -24,7 +30,7 @@ pub(crate) enum Substituted {
 
 /// Replaces the arguments that `token`, a token of an imported text, names. `bytes` is what the text may still
 /// grow by.
-pub(crate) fn substitute(
+pub(super) fn substitute(
     token: &Token,
     args: &[Token],
     bytes: &mut usize,
@@ -44,7 +50,10 @@ pub(crate) fn substitute(
         }
         Range::Wrong(why) => {
             let message = format!("placeholder `{}` {why}, and stays as it is", token.text);
-            warnings.push(Diagnostic::warning("import-argument-range", token, message));
+            warn(
+                warnings,
+                Diagnostic::warning("import-argument-range", token, message),
+            );
         }
         Range::None => {}
     }
@@ -213,40 +222,33 @@ impl Closing<'_> {
 fn index(key: &str, count: usize, token: &Token, warnings: &mut Vec<Diagnostic>) -> Option<usize> {
     let bracketed = key.strip_prefix("args[").and_then(|rest| rest.strip_suffix(']'));
     let number = bracketed.or_else(|| key.strip_prefix("args."))?;
-    if number.is_empty() {
+    // What is this long is no number; not looking at it keeps nested braces cheap.
+    if number.is_empty() || number.len() > LONGEST_INDEX {
         return None;
     }
-    let mut warn = |code, why: String| {
-        let message = format!("placeholder `{{{key}}}` {why}");
-        warnings.push(Diagnostic::warning(code, token, message));
+    let mut wrong = |why: String| {
+        let message = format!("placeholder `{{{key}}}` {why}, and stays as it is");
+        let warning = Diagnostic::warning("import-argument-range", token, message);
+        warn(warnings, warning);
+        None
     };
     match integer(number).map(usize::try_from) {
         Some(Ok(index)) if index < count => {
             if bracketed.is_none() {
-                let message = "is an old form".to_owned();
-                warn("import-argument-deprecated", message);
-                if let Some(warning) = warnings.pop() {
-                    warnings.push(warning.help(format!("write `{{args[{index}]}}`")));
-                }
+                let message = format!("placeholder `{{{key}}}` is an old form");
+                let warning = Diagnostic::warning("import-argument-deprecated", token, message);
+                warn(warnings, warning.help(format!("write `{{args[{index}]}}`")));
             }
             Some(index)
         }
-        Some(_) => {
-            let why = format!("is out of bounds, and stays as it is: {}", given(count));
-            warn("import-argument-range", why);
-            None
-        }
-        None if number.contains(':') => {
-            let why = "is a range, which must be a word of its own; it stays as it is".to_owned();
-            warn("import-argument-range", why);
-            None
-        }
-        None => {
-            warn(
-                "import-argument-range",
-                "has an index that is not a number, and stays as it is".into(),
-            );
-            None
-        }
+        Some(_) => wrong(format!("is out of bounds: {}", given(count))),
+        None if number.contains(':') => wrong("is a range, which must be a word of its own".into()),
+        None => wrong("has an index that is not a number".into()),
+    }
+}
+
+fn warn(warnings: &mut Vec<Diagnostic>, warning: Diagnostic) {
+    if warnings.len() < WARNINGS {
+        warnings.push(warning);
     }
 }
