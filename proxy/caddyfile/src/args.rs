@@ -1,6 +1,6 @@
 //! The cursor with which a directive reads its line.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Located};
 use crate::token::Token;
 use crate::tree::Segment;
 
@@ -106,9 +106,9 @@ impl<'a> Args<'a> {
         Diagnostic::error(code, self.name(), message)
     }
 
-    /// A mistake of one argument, with the directive beside it.
-    pub fn error_at(&self, token: &Token, code: &'static str, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(code, token, message)
+    /// A mistake of one argument, or of a line of the block.
+    pub fn error_at(&self, at: &impl Located, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, at, message)
     }
 
     /// Something is missing: "`respond` needs a body or a status".

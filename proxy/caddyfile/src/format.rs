@@ -36,11 +36,12 @@ pub fn format(text: &str) -> String {
 }
 
 /// Whether two texts hold the same words on the same lines, up to what a formatter is for: a brace and what follows
-/// one may come to stand on a line of their own, and an opening brace at the end of the line before. A brace glued to
-/// the end of a line may come off if one is missing.
+/// one may come to stand on a line of their own, and an opening brace at the end of the line before. In a text whose
+/// braces do not match, any brace may come off the word that it is glued to: probably that is why.
 fn same_words(before: &str, after: &str) -> bool {
-    let (before, after) = (Words::new(before), Words::new(after));
-    before.may_become(&after) || (!before.is_balanced() && before.without_glue().may_become(&after))
+    let (words, words_after) = (Words::new(before), Words::new(after));
+    let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    words.may_become(&words_after) || !words.is_balanced() && letters(before) == letters(after)
 }
 
 /// What a text says, as far as it can be seen without parsing it.
@@ -50,7 +51,6 @@ struct Words {
     mistakes: usize,
 }
 
-#[derive(Clone)]
 struct Word {
     text: String,
     quote: Quote,
@@ -108,33 +108,6 @@ impl Words {
             .sum::<i64>()
             == 0
     }
-
-    /// The same with the braces taken off that are glued to the last word of a line.
-    fn without_glue(&self) -> Self {
-        let mut words: Vec<Word> = Vec::with_capacity(self.words.len());
-        for (index, word) in self.words.iter().enumerate() {
-            let ends_line = self.words.get(index + 1).is_none_or(|next| next.starts_line);
-            let bare = word.text.strip_suffix('{').filter(|bare| !bare.is_empty());
-            match bare.filter(|_| ends_line && word.quote == Quote::None) {
-                Some(bare) => {
-                    words.push(Word {
-                        text: bare.to_owned(),
-                        ..word.clone()
-                    });
-                    words.push(Word {
-                        text: "{".to_owned(),
-                        starts_line: false,
-                        ..word.clone()
-                    });
-                }
-                None => words.push(word.clone()),
-            }
-        }
-        Self {
-            words,
-            mistakes: self.mistakes,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -170,6 +143,9 @@ mod tests {
         // Blank line between blocks.
         ("a.test {\n}\nb.test {\n}\n", "a.test {\n}\nb.test {\n}\n"),
         // Brace gets a space.
+        ("a{\n\tb\n}\n\nc{ d\n}", "a {\n\tb\n}\n\nc {\n\td\n}\n"),
+        ("a {\n\tb\n}c{\n\td e\nf}", "a {\n\tb\n}\n\nc {\n\td e\n\tf\n}\n"),
+        ("a\n{\n\t{\n}}}", "a {\n\t{\n\t}\n}\n}\n"),
         ("a.test{\nrespond hi\n}\n", "a.test {\n\trespond hi\n}\n"),
         // Brace is pulled up.
         ("a.test\n{\nrespond hi\n}\n", "a.test {\n\trespond hi\n}\n"),
