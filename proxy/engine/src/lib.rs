@@ -1,1 +1,3 @@
 //! What a request means: config, handlers, matchers, table.
+
+pub mod go_regex;
