@@ -6,7 +6,8 @@
 //! Go refuses is refused.
 //!
 //! Refused here although Go takes it, because the `regex` crate has no form for it: a group name that begins
-//! with a digit, and two groups of one name. The limits ([`MAX_LENGTH`], [`MAX_DEPTH`], [`MAX_COMPILED`]) are
+//! with a digit, and two groups of one name. Unicode tables are the `regex` crate's, which may be a version ahead of
+//! Go's. The limits ([`MAX_LENGTH`], [`MAX_DEPTH`], [`MAX_COMPILED`]) are
 //! tighter than Go's, since tenants write patterns.
 
 use std::borrow::Cow;
@@ -15,7 +16,6 @@ use std::fmt;
 use regex::{Regex, RegexBuilder};
 
 mod class;
-mod count;
 mod template;
 mod translate;
 
@@ -176,6 +176,7 @@ mod tests {
         check_translation("(?s).(?-s).", r"(?s:.).");
         check_translation("(?U)a*b*?", "a*?b*");
         check_translation("a{,5}", r"a\{,5\}");
+        check_translation("(a){0}", r"(?:(a)[^\x{0}-\x{10FFFF}]|)");
         check_translation(r"\p{letter}", r"\p{gc=L}");
     }
 
@@ -232,5 +233,31 @@ mod tests {
                 .contains("when compiled")
         );
         assert!(compile(&r"(?i)[^\pL]".repeat(1600)).is_err());
+
+        let wide = |count: usize| format!("(?i){}", r"[\x00-\x{10FFFF}]".repeat(count));
+        assert!(compile(&wide(60)).is_ok());
+        let message = "the classes are too wide, taken together, to ignore case";
+        assert_eq!(compile(&wide(70)).unwrap_err().message, message);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_compiled_or_refused_in_bounds(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "a", "é", "(", ")", "(?i)", "(?", "(?P<n>", ":", "|", "*", "?", "{2}", "{", "}", "[", "[^", "]",
+                    "[:alpha:]", "-", "^", "$", ".", "\\", "\\d", "\\Q", "\\E", "\\x", "41", "\\pL", "\\p{", "&&",
+                ]),
+                0..12,
+            ),
+        ) {
+            let pattern = parts.concat();
+            match translate(&pattern) {
+                Ok(translated) => {
+                    proptest::prop_assert!(compile(&pattern).is_ok(), "{pattern:?} became {translated:?}");
+                }
+                Err(error) => proptest::prop_assert!(pattern.is_char_boundary(error.offset)),
+            }
+        }
     }
 }

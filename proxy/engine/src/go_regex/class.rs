@@ -10,6 +10,10 @@ pub(super) const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 /// A class that matches every character.
 const EVERYTHING: &str = r"[\x{0}-\x{10FFFF}]";
 
+/// The characters between which those with case lie.
+const FIRST_FOLDED: u32 = 0x41;
+const LAST_FOLDED: u32 = 0x1_E943;
+
 /// Go's names of Unicode categories and scripts, in their canonical spelling, and what the `regex` crate calls
 /// them. Recorded from Go.
 const UNICODE: &str = include_str!("unicode.tsv");
@@ -39,6 +43,8 @@ const NAMED: &[(&str, &str)] = &[
 pub(super) struct Class {
     negated: bool,
     items: Vec<Item>,
+    /// How many characters its ranges hold among those that case folding looks at.
+    pub(super) width: u32,
 }
 
 /// A part of a class, as it is written between brackets.
@@ -104,12 +110,17 @@ pub(super) fn bracketed(pattern: &str, at: &mut usize) -> Result<Class, RegexErr
     let negated = pattern[*at..].starts_with('^');
     *at += usize::from(negated);
     let mut items = Vec::new();
+    let mut width: u32 = 0;
     let mut first = true;
     loop {
         let rest = &pattern[*at..];
         if rest.starts_with(']') && !first {
             *at += 1;
-            return Ok(Class { negated, items });
+            return Ok(Class {
+                negated,
+                items,
+                width,
+            });
         }
         first = false;
         if let Some(item) = named(pattern, at)? {
@@ -131,6 +142,7 @@ pub(super) fn bracketed(pattern: &str, at: &mut usize) -> Result<Class, RegexErr
                 return Err(RegexError::new(item_start, "the range ends before it begins"));
             }
         }
+        width = width.saturating_add((high.min(LAST_FOLDED) + 1).saturating_sub(low.max(FIRST_FOLDED)));
         items.extend(range(low, high));
     }
 }
@@ -154,6 +166,7 @@ pub(super) fn escaped(pattern: &str, at: &mut usize) -> Result<Option<Class>, Re
     Ok(Some(Class {
         negated: false,
         items: vec![item],
+        width: 0,
     }))
 }
 

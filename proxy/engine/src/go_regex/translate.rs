@@ -6,11 +6,13 @@
 use std::collections::HashSet;
 
 use super::class::{self, Class};
-use super::count::Count;
 use super::{MAX_DEPTH, RegexError};
 
-/// What Go's largest count is, also for the product of nested ones.
-const MAX_REPEAT: u32 = 1000;
+mod repeat;
+
+/// How many characters the classes of a pattern may hold that ignore case. The `regex` crate looks at each, so that
+/// a pattern of full-width classes would keep it busy for seconds.
+const MAX_FOLDED_WIDTH: u32 = 1 << 23;
 
 /// Reads one pattern; see [`Translator::run`].
 pub(super) struct Translator<'p> {
@@ -20,6 +22,10 @@ pub(super) struct Translator<'p> {
     flags: Flags,
     groups: Vec<Group>,
     names: HashSet<&'p str>,
+    /// How many characters the classes hold that ignore case.
+    folded_width: u32,
+    /// How many capturing groups began so far.
+    captures: usize,
     /// What a repetition that comes next would repeat.
     atom: Option<Atom>,
     /// The previous item was a repetition, which Go does not let be repeated again.
@@ -43,6 +49,7 @@ struct Flags {
 struct Group {
     offset: usize,
     out_start: usize,
+    captures: usize,
     flags: Flags,
     product: u32,
     height: usize,
@@ -57,6 +64,8 @@ struct Atom {
     product: u32,
     /// How deep it nests.
     height: usize,
+    /// It holds a capturing group.
+    captures: bool,
     /// It ends in a repetition, so that another one needs a group around it.
     repeated: bool,
 }
@@ -70,6 +79,8 @@ impl<'p> Translator<'p> {
             flags: Flags::default(),
             groups: Vec::new(),
             names: HashSet::new(),
+            folded_width: 0,
+            captures: 0,
             atom: None,
             after_repeat: false,
             product: 1,
@@ -104,11 +115,12 @@ impl<'p> Translator<'p> {
                     self.at += 1;
                 }
                 '[' => {
+                    let start = self.at;
                     let class = class::bracketed(self.pattern, &mut self.at)?;
-                    self.push_class(&class);
+                    self.push_class(start, &class)?;
                 }
                 '*' | '+' | '?' => {
-                    self.repeat(was_repeat, 1, &next.to_string(), 1, false)?;
+                    self.repeat(was_repeat, 1, &next.to_string(), Some(1))?;
                 }
                 '{' => self.counted(was_repeat)?,
                 '\\' => self.escape()?,
@@ -144,6 +156,7 @@ impl<'p> Translator<'p> {
             out_start,
             product: 1,
             height: 0,
+            captures: false,
             repeated: false,
         });
     }
@@ -159,17 +172,27 @@ impl<'p> Translator<'p> {
             out_start,
             product: 1,
             height: 0,
+            captures: false,
             repeated: false,
         });
     }
 
-    fn push_class(&mut self, class: &Class) {
+    /// Writes a class that was read from `start` on.
+    fn push_class(&mut self, start: usize, class: &Class) -> Result<(), RegexError> {
         let text = class.to_string();
-        if self.flags.fold {
-            self.push(&format!("(?i:{text})"));
-        } else {
+        if !self.flags.fold {
             self.push(&text);
+            return Ok(());
         }
+        self.folded_width = self.folded_width.saturating_add(class.width);
+        if self.folded_width > MAX_FOLDED_WIDTH {
+            return Err(RegexError::new(
+                start,
+                "the classes are too wide, taken together, to ignore case",
+            ));
+        }
+        self.push(&format!("(?i:{text})"));
+        Ok(())
     }
 
     /// Reads what begins with `(`: a group, a named group, or flags.
@@ -260,10 +283,12 @@ impl<'p> Translator<'p> {
         self.groups.push(Group {
             offset,
             out_start: self.out.len(),
+            captures: self.captures,
             flags: self.flags,
             product: std::mem::replace(&mut self.product, 1),
             height: std::mem::take(&mut self.height),
         });
+        self.captures += usize::from(opening != "(?:");
         self.out.push_str(opening);
         self.flags = inner;
         Ok(())
@@ -280,89 +305,13 @@ impl<'p> Translator<'p> {
             out_start: group.out_start,
             product: self.product,
             height,
+            captures: self.captures > group.captures,
             repeated: false,
         });
         self.flags = group.flags;
         self.product = group.product;
         self.height = group.height.max(height);
         self.at += 1;
-        Ok(())
-    }
-
-    /// Reads what begins with `{`: a counted repetition, or the brace itself.
-    fn counted(&mut self, was_repeat: bool) -> Result<(), RegexError> {
-        let Some(count) = Count::read(self.rest()) else {
-            self.push_literal('{');
-            self.at += 1;
-            return Ok(());
-        };
-        if count.min > MAX_REPEAT || count.max.is_some_and(|max| max > MAX_REPEAT) {
-            return Err(RegexError::new(self.at, "a repetition may count to 1000 at most"));
-        }
-        if count.max.is_some_and(|max| max < count.min) {
-            let message = "the upper count of a repetition is below the lower";
-            return Err(RegexError::new(self.at, message));
-        }
-        let text = match count.max {
-            Some(max) if max == count.min => format!("{{{max}}}"),
-            Some(max) => format!("{{{},{max}}}", count.min),
-            None => format!("{{{},}}", count.min),
-        };
-        let factor = count.max.unwrap_or(count.min);
-        self.repeat(was_repeat, count.len, &text, factor, count.max == Some(0))
-    }
-
-    /// Repeats the item before: `text` is the operator, `len` its length in the pattern, `factor` its count. What
-    /// is repeated `never` costs nothing, in Go's reckoning.
-    fn repeat(
-        &mut self,
-        was_repeat: bool,
-        len: usize,
-        text: &str,
-        factor: u32,
-        never: bool,
-    ) -> Result<(), RegexError> {
-        let operator = &self.pattern[self.at..self.at + len];
-        if was_repeat {
-            return Err(RegexError::new(
-                self.at,
-                format!("`{operator}` follows another repetition"),
-            ));
-        }
-        let Some(mut atom) = self.atom else {
-            return Err(RegexError::new(
-                self.at,
-                format!("`{operator}` has nothing to repeat"),
-            ));
-        };
-        atom.product = if never {
-            1
-        } else {
-            atom.product.saturating_mul(factor.max(1))
-        };
-        if atom.product > MAX_REPEAT {
-            let message = "nested repetitions may count to 1000 at most, multiplied";
-            return Err(RegexError::new(self.at, message));
-        }
-        if atom.repeated {
-            self.out.insert_str(atom.out_start, "(?:");
-            self.out.push(')');
-            atom.height += 1;
-            if atom.height + self.groups.len() > MAX_DEPTH {
-                return Err(RegexError::new(self.at, "groups nest too deeply"));
-            }
-        }
-        self.at += len;
-        let lazy = self.rest().starts_with('?');
-        self.at += usize::from(lazy);
-        self.out.push_str(text);
-        if lazy != self.flags.swap_greed {
-            self.out.push('?');
-        }
-        atom.repeated = true;
-        self.atom = Some(atom);
-        self.height = self.height.max(atom.height);
-        self.after_repeat = true;
         Ok(())
     }
 
@@ -384,9 +333,9 @@ impl<'p> Translator<'p> {
                 return Ok(());
             }
             _ => {
+                let start = self.at;
                 if let Some(class) = class::escaped(self.pattern, &mut self.at)? {
-                    self.push_class(&class);
-                    return Ok(());
+                    return self.push_class(start, &class);
                 }
                 match class::escaped_char(self.pattern, &mut self.at)? {
                     Some(literal) => self.push_literal(literal),
