@@ -167,4 +167,21 @@ mod tests {
             );
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(first in "\\PC*", second in "[a/.*?\\[\\]\\\\^%é-]*") {
+            for (one, other) in [(&first, &second), (&second, &first)] {
+                let _ = glob_match(one, other);
+                let _ = path_unescape(one);
+                let _ = split_host_port(one);
+                clean_path(one, false);
+                let joined = sanitized_path_join("/srv", one);
+                proptest::prop_assert!(joined == "/srv" || joined.starts_with("/srv/"));
+                let (in_path, in_query) = (path_escape(one), query_escape(one));
+                proptest::prop_assert_eq!(path_unescape(&in_path).unwrap(), one.as_str());
+                proptest::prop_assert_eq!(query_unescape(&in_query).unwrap(), one.as_str());
+            }
+        }
+    }
 }

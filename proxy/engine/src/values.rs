@@ -75,4 +75,21 @@ mod tests {
             wrong.join("\n")
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn printed_durations_read_back(nanos: i64) {
+            let duration = Duration(nanos);
+            proptest::prop_assert_eq!(Duration::parse(&duration.to_string()), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_panics(text in "[0-9dhmsµ.+e,kKiB /:|\\[\\]-]*") {
+            let _ = Duration::parse(&text);
+            let _ = Size::parse(&text);
+            if let Ok(address) = NetworkAddress::parse(&text) {
+                proptest::prop_assert!(address.start_port <= address.end_port);
+            }
+        }
+    }
 }

@@ -8,9 +8,8 @@ pub struct PatternError;
 /// Whether a pattern matches the whole of a name.
 ///
 /// `*` stands for any text without `/`, `?` for one character but `/`, `[a-z]` and `[^a-z]` for one character of
-/// a class or outside of it, and `\` takes away the meaning of the next. A wrong pattern may pass unnoticed when
-/// the name already failed to match before the wrong place, as in Go. Takes time in proportion to pattern times
-/// name at most.
+/// a class or outside of it, and `\` takes away the meaning of the next character. A wrong pattern is refused
+/// whatever the name is. Takes time in proportion to pattern times name at most.
 pub fn glob_match(pattern: &str, name: &str) -> Result<bool, PatternError> {
     let (mut pattern, mut name) = (pattern.as_bytes(), name.as_bytes());
     while !pattern.is_empty() {
