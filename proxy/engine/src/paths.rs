@@ -8,6 +8,7 @@
 mod address;
 mod escape;
 mod glob;
+mod target;
 
 pub use address::{AddressError, join_host_port, split_host_port};
 pub use escape::{
@@ -15,6 +16,7 @@ pub use escape::{
     query_escape, query_unescape,
 };
 pub use glob::{PatternError, glob_match};
+pub use target::{decode_path, host_of, to_uri};
 
 /// Stands in for what is between two slashes, since UTF-8 never contains it.
 const EMPTY_ELEMENT: u8 = 0xff;

@@ -1,0 +1,45 @@
+//! From a Caddyfile to a config: the JSON that Caddy makes of the same text.
+//!
+//! [`adapt()`] reads the global options, turns each site into routes, and gathers the sites into servers by their
+//! listeners. A mistake never ends it: it is reported, and the rest goes on.
+
+mod address;
+mod consolidate;
+mod https;
+mod logs;
+mod matcher;
+mod options;
+mod order;
+mod scope;
+mod servers;
+mod shorthand;
+
+use std::sync::Arc;
+
+use fairway_caddyfile::{Diagnostic, Options, Source};
+
+use crate::config::Config;
+
+pub use options::GlobalOptions;
+pub(crate) use scope::{Scope, SiteValue};
+
+/// What came out of a Caddyfile.
+#[derive(Debug)]
+pub struct Adapted {
+    /// The config; complete if no diagnostic is an error.
+    pub config: Config,
+    /// All mistakes and warnings, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Adapted {
+    /// Whether anything makes the text unacceptable.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Adapts a Caddyfile. Never fails, never panics; the work is bounded by the limits of the options.
+pub fn adapt(source: Arc<Source>, options: &Options<'_>) -> Adapted {
+    servers::adapt(source, options)
+}

@@ -1,0 +1,1 @@
+//! What `tls` directives and addresses mean for `apps.tls`.

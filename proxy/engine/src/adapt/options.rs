@@ -1,0 +1,5 @@
+//! Global options.
+
+/// The global options block, read.
+#[derive(Clone, Debug, Default)]
+pub struct GlobalOptions {}

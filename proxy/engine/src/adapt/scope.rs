@@ -1,0 +1,263 @@
+//! A block of directives while it is read: which matchers have names in it, and where its mistakes go.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Tier, Token, suggest};
+
+use super::consolidate::consolidate;
+use super::order::{Item, Order};
+use super::{GlobalOptions, matcher};
+use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
+use crate::directives::{DIRECTIVES, Directive, NOT_YET, Parse};
+use crate::handlers::subroute;
+use crate::matchers::Set;
+
+/// What a directive says about its site, beside routes.
+#[derive(Debug)]
+pub(crate) enum SiteValue {
+    /// `handle_errors`
+    Errors(Errors),
+    /// `tls`: how TLS is spoken.
+    TlsPolicy(TlsConnectionPolicy),
+    /// `tls`: how the certificate is got; the policy's subjects are the site's.
+    Automation(crate::config::Policy),
+    /// `tls CERT KEY`: a certificate of files, with the tag by which the policy chooses it.
+    CertificateFiles {
+        certificate: String,
+        key: String,
+        tag: String,
+    },
+    /// `tls force_automate`
+    ForceAutomate,
+    /// `log`
+    Log(SiteLog),
+}
+
+/// A `log` directive.
+#[derive(Debug)]
+pub(crate) struct SiteLog {
+    /// The logger's name; one is made up without it.
+    pub name: Option<String>,
+    /// The hosts it is for, if not those of the site.
+    pub hostnames: Vec<String>,
+    /// `no_hostname`: it is for no host by itself.
+    pub no_hostname: bool,
+    pub log: Log,
+}
+
+/// What all blocks of one file share.
+pub(crate) struct Shared {
+    pub diagnostics: Vec<Diagnostic>,
+    pub options: GlobalOptions,
+    /// The order of directives, after `order`.
+    pub order: Order,
+    /// The names of the file's named routes.
+    pub named_routes: Vec<String>,
+    /// The tags given to certificates of files, by their paths: `cert0`, `cert1`.
+    pub certificate_tags: Vec<(String, String)>,
+}
+
+/// A block of directives while it is read.
+pub(crate) struct Scope<'a> {
+    pub shared: &'a mut Shared,
+    /// Numbers the groups of the site.
+    groups: &'a mut u32,
+    /// The named routes that were invoked, for the servers that need them.
+    pub invoked: &'a mut Vec<String>,
+    /// By name, with `@`.
+    matchers: Rc<HashMap<String, Set>>,
+}
+
+impl<'a> Scope<'a> {
+    /// The outermost block of a site or named route.
+    pub(crate) fn new(shared: &'a mut Shared, groups: &'a mut u32, invoked: &'a mut Vec<String>) -> Self {
+        Self {
+            shared,
+            groups,
+            invoked,
+            matchers: Rc::default(),
+        }
+    }
+
+    /// Takes note of a mistake, or a warning, and goes on.
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+        self.shared.diagnostics.push(diagnostic);
+    }
+
+    /// Takes note of a mistake if there is one.
+    pub(crate) fn check<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
+        result.map_err(|mistake| self.report(mistake)).ok()
+    }
+
+    /// Reads a matcher if the next argument is one: `*`, a path, or `@name`. `Ok(None)` leaves the argument where it
+    /// is; `Some(None)` is `*`.
+    pub(crate) fn matcher_token(&mut self, args: &mut Args<'_>) -> Result<Option<Option<Set>>, Diagnostic> {
+        let Some(token) = args.peek() else { return Ok(None) };
+        let set = self.matcher(token)?;
+        if set.is_some() {
+            args.next_arg();
+        }
+        Ok(set)
+    }
+
+    /// The matcher that a token names, if it looks like one.
+    pub(crate) fn matcher(&mut self, token: &Token) -> Result<Option<Option<Set>>, Diagnostic> {
+        if token.text == "*" {
+            return Ok(Some(None));
+        }
+        if token.text.starts_with('/') {
+            let path = crate::matchers::path::Config(vec![token.text.clone()]);
+            return Ok(Some(Some(Set {
+                path: Some(path),
+                ..Set::default()
+            })));
+        }
+        if !token.text.starts_with('@') {
+            return Ok(None);
+        }
+        if let Some(set) = self.matchers.get(&token.text) {
+            return Ok(Some(Some(set.clone())));
+        }
+        let name = &token.text;
+        Err(Diagnostic::error(
+            "unknown-matcher",
+            token,
+            format!("there is no matcher `{name}` here"),
+        )
+        .label("not defined in this block or around it")
+        .did_you_mean(suggest(name, self.matchers.keys().map(String::as_str))))
+    }
+
+    /// Reads the lines of a directive's block as directives; they run in the order of the table.
+    pub(crate) fn subroute(&mut self, args: &Args<'_>) -> subroute::Config {
+        self.block(args.segment().block.as_ref(), true)
+    }
+
+    /// The same; they run in the order in which they are written.
+    pub(crate) fn subroute_as_written(&mut self, args: &Args<'_>) -> subroute::Config {
+        self.block(args.segment().block.as_ref(), false)
+    }
+
+    fn block(&mut self, block: Option<&Block>, sorted: bool) -> subroute::Config {
+        let (items, values) = self.items(block.map_or(&[][..], |block| &block.segments));
+        for (segment, _) in &values {
+            let name = &segment.name.text;
+            let message = format!("`{name}` belongs directly into a site, not into a block of it");
+            self.report(Diagnostic::error("misplaced-directive", *segment, message));
+        }
+        subroute::Config {
+            routes: self.assemble(items, sorted),
+            ..subroute::Config::default()
+        }
+    }
+
+    /// Reads directives: those that give routes, and what the others say about the site.
+    pub(crate) fn items<'s>(
+        &mut self,
+        segments: &'s [Segment],
+    ) -> (Vec<Item>, Vec<(&'s Segment, Vec<SiteValue>)>) {
+        let outer = Rc::clone(&self.matchers);
+        let mut inner = (*outer).clone();
+        for segment in segments
+            .iter()
+            .filter(|segment| segment.name.text.starts_with('@'))
+        {
+            let defined = matcher::define(segment, &mut inner);
+            self.check(defined);
+        }
+        self.matchers = Rc::new(inner);
+        let (mut items, mut values) = (Vec::new(), Vec::new());
+        for segment in segments
+            .iter()
+            .filter(|segment| !segment.name.text.starts_with('@'))
+        {
+            let read = self.directive(segment, &mut items);
+            if let Some(Some(value)) = self.check(read) {
+                values.push((segment, value));
+            }
+        }
+        self.matchers = outer;
+        (items, values)
+    }
+
+    fn directive(
+        &mut self,
+        segment: &Segment,
+        items: &mut Vec<Item>,
+    ) -> Result<Option<Vec<SiteValue>>, Diagnostic> {
+        let directive = find(segment)?;
+        let mut args = Args::new(segment);
+        let routes = match directive.parse {
+            Parse::Handler(parse) => {
+                let set = self.matcher_token(&mut args)?.flatten();
+                vec![Route::new(set, parse(args, self)?)]
+            }
+            Parse::Routes(parse) => {
+                let set = self.matcher_token(&mut args)?.flatten();
+                parse(args, set, self)?
+            }
+            Parse::OwnMatcher(parse) => parse(args, self)?,
+            Parse::Site(parse) => return parse(args, self).map(Some),
+        };
+        items.push(Item::new(directive.name, segment, routes));
+        Ok(None)
+    }
+
+    /// Puts routes in their order, gives those that exclude each other a group, and joins neighbours.
+    pub(crate) fn assemble(&mut self, mut items: Vec<Item>, sorted: bool) -> Vec<Route> {
+        if sorted {
+            self.shared.order.sort(&mut items);
+        }
+        // The groups are numbered in this order, whether used or not; a rewrite always has one, so that it is never
+        // joined with its neighbours.
+        for name in ["handle", "rewrite", "root"] {
+            let members = items.iter().filter(|item| item.directive == name).count();
+            if members > 1 || name == "rewrite" {
+                let group = self.next_group();
+                for item in items.iter_mut().filter(|item| item.directive == name) {
+                    item.routes
+                        .iter_mut()
+                        .for_each(|route| route.group = Some(group.clone()));
+                }
+            }
+        }
+        consolidate(items.into_iter().flat_map(|item| item.routes))
+    }
+
+    /// A group's name, new in this site.
+    pub(crate) fn next_group(&mut self) -> String {
+        let group = format!("group{}", self.groups);
+        *self.groups += 1;
+        group
+    }
+}
+
+/// The directive that a line names, if its author may write it.
+fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
+    let name = segment.name.text.as_str();
+    let Some(directive) = DIRECTIVES.iter().find(|directive| directive.name == name) else {
+        if NOT_YET.contains(&name) {
+            let message = format!("`{name}` is a directive of Caddy that Fairway does not have yet");
+            return Err(Diagnostic::error("not-yet", segment, message));
+        }
+        let known = DIRECTIVES.iter().map(|directive| directive.name);
+        return Err(Diagnostic::error(
+            "unknown-directive",
+            segment,
+            format!("there is no directive `{name}`"),
+        )
+        .label("not known here")
+        .did_you_mean(suggest(name, known)));
+    };
+    if segment.lowest_tier() < directive.tier {
+        let message = format!("`{name}` is for the operator of the cluster only");
+        return Err(Diagnostic::error("operator-only", segment, message));
+    }
+    Ok(directive)
+}
+
+/// Whether a tier may use something.
+pub(crate) fn may(token: &Token, lowest: Tier) -> bool {
+    token.origin.tier >= lowest
+}

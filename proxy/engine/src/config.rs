@@ -1,0 +1,98 @@
+//! The config: Caddy's JSON as Rust types. What the adapter makes, what `fairway adapt` prints, what is compiled.
+//!
+//! Meanings, defaults and units are Caddy's; unknown fields are refused.
+
+mod http;
+mod logging;
+mod tls;
+
+use fairway_caddyfile::Span;
+use serde::{Deserialize, Serialize};
+
+pub use http::{AutomaticHttps, Errors, Http, IpSource, ListenerWrapper, Logs, Server, TlsConnectionPolicy};
+pub use logging::{Log, Logging};
+pub use tls::{Automation, Policy, Tls};
+
+use crate::handlers;
+use crate::matchers;
+
+/// A whole config.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The admin endpoint of Caddy; kept, so that its files load, and not served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<serde_json::Value>,
+    /// Logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
+    /// Where certificates are stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<serde_json::Value>,
+    /// The rest.
+    #[serde(skip_serializing_if = "Apps::is_empty")]
+    pub apps: Apps,
+}
+
+/// The parts that do something.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Apps {
+    /// Servers and routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+    /// Certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Certificate authorities of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pki: Option<serde_json::Value>,
+}
+
+impl Apps {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Route {
+    /// Of the routes of a list with the same group only the first that matches runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// For which requests; none: for all.
+    #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<matchers::Set>,
+    /// What to do with them, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub handle: Vec<handlers::Config>,
+    /// Whether no route after it runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub terminal: bool,
+    /// The line of a Caddyfile that it comes from.
+    #[serde(skip)]
+    pub written: Written,
+}
+
+impl Route {
+    /// A route for requests that match `set` (all, without one) with one handler.
+    pub fn new(set: Option<matchers::Set>, handler: handlers::Config) -> Self {
+        Self {
+            matches: set.into_iter().collect(),
+            handle: vec![handler],
+            ..Self::default()
+        }
+    }
+}
+
+/// Where something was written; of no account when configs are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Written(pub Option<Span>);
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,98 @@
+//! The ordered table of directives. Its order is meaning: it is the order in which the directives of a block run,
+//! whatever the order in which they are written (Caddy's default order). Those without an order change the site.
+//!
+//! The tier column is the only list of who may write what; the default is: nobody but the operator.
+
+mod abort;
+mod handle;
+mod handle_errors;
+mod handle_path;
+mod log;
+mod method;
+mod redir;
+mod root;
+mod route;
+mod tls;
+mod uri;
+
+use fairway_caddyfile::{Args, Diagnostic, Tier};
+
+use crate::adapt::{Scope, SiteValue};
+use crate::config::Route;
+use crate::handlers::{
+    self, authentication, encode, error, file_server, headers, invoke, respond, reverse_proxy, rewrite, vars,
+};
+use crate::matchers::Set;
+
+/// A directive: its name, who may write it, and how it is read.
+pub(crate) struct Directive {
+    pub name: &'static str,
+    /// The lowest tier that may write it.
+    pub tier: Tier,
+    pub parse: Parse,
+}
+
+/// What a directive becomes.
+pub(crate) enum Parse {
+    /// One handler. The matcher in front of the arguments is read already.
+    Handler(fn(Args<'_>, &mut Scope<'_>) -> Result<handlers::Config, Diagnostic>),
+    /// Any number of routes, which stay together and in this order. The matcher, if there is one, is the second
+    /// argument; without [`Route::new`]'s help it is not applied.
+    Routes(fn(Args<'_>, Option<Set>, &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic>),
+    /// The same, but the directive reads its matcher itself, with [`Scope::matcher_token`].
+    OwnMatcher(fn(Args<'_>, &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic>),
+    /// No route: it changes the site. Takes no matcher.
+    Site(fn(Args<'_>, &mut Scope<'_>) -> Result<Vec<SiteValue>, Diagnostic>),
+}
+
+/// All directives: first those that run, in their order, then those that change the site.
+pub(crate) const DIRECTIVES: &[Directive] = &[
+    vars::DIRECTIVE,
+    root::DIRECTIVE,
+    headers::HEADER,
+    redir::DIRECTIVE,
+    method::DIRECTIVE,
+    rewrite::DIRECTIVE,
+    uri::DIRECTIVE,
+    authentication::DIRECTIVE_OLD_NAME,
+    authentication::DIRECTIVE,
+    headers::REQUEST_HEADER,
+    encode::DIRECTIVE,
+    invoke::DIRECTIVE,
+    handle::DIRECTIVE,
+    handle_path::DIRECTIVE,
+    route::DIRECTIVE,
+    abort::DIRECTIVE,
+    error::DIRECTIVE,
+    respond::DIRECTIVE,
+    reverse_proxy::DIRECTIVE,
+    file_server::DIRECTIVE,
+    // Not handlers, and so without an order.
+    handle_errors::DIRECTIVE,
+    log::DIRECTIVE,
+    tls::DIRECTIVE,
+];
+
+/// Directives of Caddy that are not there yet; refused by name.
+pub(crate) const NOT_YET: &[&str] = &[
+    "acme_server",
+    "bind",
+    "copy_response",
+    "copy_response_headers",
+    "forward_auth",
+    "fs",
+    "intercept",
+    "log_append",
+    "log_name",
+    "log_skip",
+    "map",
+    "metrics",
+    "php_fastcgi",
+    "push",
+    "request_body",
+    "skip_log",
+    "templates",
+    "timeouts",
+    "tracing",
+    "try_files",
+];

@@ -1,0 +1,17 @@
+//! `root`
+
+use fairway_caddyfile::{Args, Diagnostic, Tier};
+
+use super::{Directive, Parse};
+use crate::adapt::Scope;
+use crate::config::Route;
+
+pub(crate) const DIRECTIVE: Directive = Directive {
+    name: "root",
+    tier: Tier::Tenant,
+    parse: Parse::OwnMatcher(parse),
+};
+
+fn parse(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic> {
+    Ok(Vec::new())
+}

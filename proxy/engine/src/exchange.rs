@@ -1,0 +1,255 @@
+//! What a handler works on: the request as it is now, and the response as far as it is known.
+//!
+//! As in Caddy, response headers gather in one place while handlers run, and survive an error; whoever answers adds
+//! its own. What must happen to the finished response (deferred header operations, compression) is pushed as a
+//! [`Filter`]; filters run innermost first, when the response is there.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, Method, Uri, Version};
+use smallvec::SmallVec;
+
+use crate::body::Body;
+use crate::error::HandlerError;
+use crate::handlers::Filter;
+use crate::paths;
+use crate::template::Value;
+
+/// What is known of the connection that a request came on.
+#[derive(Debug)]
+pub struct Connection {
+    /// The peer.
+    pub remote: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// TLS, if there is any.
+    pub tls: Option<Tls>,
+}
+
+/// What is known of a TLS session.
+#[derive(Debug, Default)]
+pub struct Tls {
+    /// `tls1.2` or `tls1.3`.
+    pub version: &'static str,
+    /// The name of the cipher suite, as in the IANA registry.
+    pub cipher_suite: &'static str,
+    /// The negotiated application protocol: `h2`, `http/1.1`, or empty.
+    pub protocol: &'static str,
+    /// The name that the client asked for, lower case; empty without one.
+    pub server_name: Box<str>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
+
+/// The target of a request, decoded once.
+#[derive(Clone, Debug)]
+pub struct Target {
+    uri: Uri,
+    /// The decoded path; none while it is the same as the escaped one.
+    decoded: Option<Box<str>>,
+}
+
+impl Target {
+    /// Of a request line.
+    pub fn new(uri: Uri) -> Self {
+        let decoded = uri
+            .path()
+            .contains('%')
+            .then(|| paths::decode_path(uri.path()).into());
+        Self { uri, decoded }
+    }
+
+    /// The decoded path. Escapes that would not give UTF-8 stay as they are.
+    pub fn path(&self) -> &str {
+        self.decoded.as_deref().unwrap_or_else(|| self.escaped_path())
+    }
+
+    /// The path as the client escaped it.
+    pub fn escaped_path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// What follows the first `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    /// Path and query as they go on the wire: `/a%20b?c=d`.
+    pub fn path_and_query(&self) -> &str {
+        self.uri
+            .path_and_query()
+            .map_or(self.uri.path(), http::uri::PathAndQuery::as_str)
+    }
+}
+
+/// A request on its way through the handlers.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The method as it is now.
+    pub method: Method,
+    /// The target as it is now; see [`set_target`](Self::set_target).
+    target: Target,
+    /// The host as the client named it, with port; `header_up Host` changes it.
+    pub host: Box<str>,
+    /// The protocol version that the client speaks.
+    pub version: Version,
+    /// The request's headers as they are now.
+    pub headers: HeaderMap,
+    /// What the server attached to the request (an upgrade); goes upstream with it.
+    pub extensions: http::Extensions,
+    /// The request's body.
+    pub body: Body,
+    /// Method and target before anything changed them; none while nothing did.
+    original: Option<Box<(Method, Target)>>,
+    /// The connection.
+    pub connection: Arc<Connection>,
+    /// The client's address: the peer's, or what a trusted proxy says.
+    pub client_ip: IpAddr,
+    /// Whether the peer is a trusted proxy.
+    pub trusted_proxy: bool,
+    /// When the request's head was complete.
+    pub started: Instant,
+    /// The response's headers so far.
+    pub response_headers: HeaderMap,
+    /// What the response carries for the server (an upgrade).
+    pub response_extensions: http::Extensions,
+    /// What is to be done with the finished response, outermost first.
+    pub filters: SmallVec<[Filter; 2]>,
+    /// Variables: those of `vars` and of handlers.
+    pub vars: Names,
+    /// Values that placeholders name in full, such as `http.regexp.name.1`.
+    pub values: Names,
+    /// The error that is handled now.
+    pub error: Option<HandlerError>,
+}
+
+impl Exchange {
+    /// At the start: nothing changed, nothing known of the response.
+    pub fn new(request: http::Request<Body>, connection: Arc<Connection>) -> Self {
+        let (parts, body) = request.into_parts();
+        let host = parts
+            .uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| {
+                parts
+                    .headers
+                    .get(http::header::HOST)
+                    .and_then(|host| host.to_str().ok())
+            })
+            .unwrap_or_default();
+        Self {
+            host: host.into(),
+            method: parts.method,
+            target: Target::new(parts.uri),
+            version: parts.version,
+            headers: parts.headers,
+            extensions: parts.extensions,
+            body,
+            original: None,
+            client_ip: connection.remote.ip(),
+            connection,
+            trusted_proxy: false,
+            started: Instant::now(),
+            response_headers: HeaderMap::new(),
+            response_extensions: http::Extensions::new(),
+            filters: SmallVec::new(),
+            vars: Names::default(),
+            values: Names::default(),
+            error: None,
+        }
+    }
+
+    /// The target as it is now.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The target before anything changed it.
+    pub fn original_target(&self) -> &Target {
+        self.original
+            .as_ref()
+            .map_or(&self.target, |original| &original.1)
+    }
+
+    /// The method before anything changed it.
+    pub fn original_method(&self) -> &Method {
+        self.original
+            .as_ref()
+            .map_or(&self.method, |original| &original.0)
+    }
+
+    /// Changes the target; what the client sent stays known. `path_and_query` must be escaped; what is not valid in a
+    /// target is escaped.
+    pub fn set_target(&mut self, path_and_query: &str) -> Result<(), HandlerError> {
+        let uri = paths::to_uri(path_and_query)
+            .ok_or_else(|| HandlerError::new(400, format!("`{path_and_query}` is no request target")))?;
+        self.keep_original();
+        self.target = Target::new(uri);
+        Ok(())
+    }
+
+    /// Changes the method; what the client sent stays known.
+    pub fn set_method(&mut self, method: Method) {
+        self.keep_original();
+        self.method = method;
+    }
+
+    /// Puts method and target back to what the client sent, as error routes see them.
+    pub fn restore_original(&mut self) {
+        if let Some(original) = self.original.take() {
+            (self.method, self.target) = *original;
+        }
+    }
+
+    fn keep_original(&mut self) {
+        if self.original.is_none() {
+            self.original = Some(Box::new((self.method.clone(), self.target.clone())));
+        }
+    }
+
+    /// `https` on a TLS connection, else `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.connection.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        }
+    }
+}
+
+/// Values by name; few, so a list.
+#[derive(Debug, Default, Clone)]
+pub struct Names(SmallVec<[(Cow<'static, str>, Value); 4]>);
+
+impl Names {
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Sets a value; the last one wins.
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Forgets a name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
+}

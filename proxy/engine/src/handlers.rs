@@ -1,0 +1,148 @@
+//! Handlers: what a route does with a request. One file each, from syntax to test.
+//!
+//! A new handler is a file, a `mod` line, a variant of [`Config`] and of [`Handler`], and two match arms; the
+//! compiler names each one that is forgotten.
+
+pub mod authentication;
+pub mod encode;
+pub mod error;
+pub mod file_server;
+pub mod headers;
+pub mod invoke;
+pub mod respond;
+pub mod reverse_proxy;
+pub mod rewrite;
+pub mod subroute;
+pub mod vars;
+
+use serde::{Deserialize, Serialize};
+
+use crate::body::Body;
+use crate::compile::{CompileError, Compiler};
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::table::Routes;
+use crate::world::World;
+
+/// A handler as JSON: Caddy's `http.handlers.*`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "handler", rename_all = "snake_case")]
+pub enum Config {
+    /// `basic_auth`
+    Authentication(authentication::Config),
+    /// `encode`
+    Encode(encode::Config),
+    /// `error`
+    Error(error::Config),
+    /// `file_server`
+    FileServer(file_server::Config),
+    /// `header`, `request_header`
+    Headers(headers::Config),
+    /// `invoke`
+    Invoke(invoke::Config),
+    /// `respond`, `redir`, `abort`
+    StaticResponse(respond::Config),
+    /// `reverse_proxy`
+    ReverseProxy(Box<reverse_proxy::Config>),
+    /// `rewrite`, `uri`, `method`
+    Rewrite(rewrite::Config),
+    /// `handle`, `route` and whatever else holds routes
+    Subroute(subroute::Config),
+    /// `vars`, `root`
+    Vars(vars::Config),
+}
+
+/// A handler ready to run.
+#[derive(Debug)]
+pub(crate) enum Handler {
+    Authentication(authentication::Authentication),
+    Encode(encode::Encode),
+    Error(error::Error),
+    FileServer(file_server::FileServer),
+    Headers(headers::Headers),
+    Invoke(invoke::Invoke),
+    Respond(respond::Respond),
+    ReverseProxy(Box<reverse_proxy::ReverseProxy>),
+    Rewrite(rewrite::Rewrite),
+    Subroute(subroute::Subroute),
+    Vars(vars::Vars),
+}
+
+/// How the chain goes on after a handler.
+#[derive(Debug)]
+pub(crate) enum Flow<'t> {
+    /// With the next handler.
+    Next,
+    /// Not at all: this is the response. Its headers are in [`Exchange::response_headers`].
+    Respond(Response),
+    /// Through these routes, then with the next handler.
+    Enter(&'t Routes),
+    /// Not at all, and the client gets nothing: the connection is closed.
+    Abort,
+}
+
+/// A response without its headers.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub status: http::StatusCode,
+    pub body: Body,
+}
+
+/// What is to be done with a finished response, before it goes out.
+#[derive(Debug)]
+pub enum Filter {
+    /// Deferred header operations.
+    Headers(headers::Deferred),
+    /// Compression.
+    Encode(encode::Pending),
+}
+
+impl Filter {
+    /// Changes the response.
+    pub(crate) fn apply(self, exchange: &mut Exchange, response: &mut Response) {
+        match self {
+            Self::Headers(filter) => filter.apply(exchange, response),
+            Self::Encode(filter) => filter.apply(exchange, response),
+        }
+    }
+}
+
+impl Handler {
+    /// Makes a handler of its JSON.
+    pub(crate) fn compile(config: &Config, compiler: &mut Compiler<'_>) -> Result<Self, CompileError> {
+        Ok(match config {
+            Config::Authentication(config) => Self::Authentication(config.compile()?),
+            Config::Encode(config) => Self::Encode(config.compile()?),
+            Config::Error(config) => Self::Error(config.compile()?),
+            Config::FileServer(config) => Self::FileServer(config.compile()?),
+            Config::Headers(config) => Self::Headers(config.compile()?),
+            Config::Invoke(config) => Self::Invoke(config.compile(compiler)?),
+            Config::StaticResponse(config) => Self::Respond(config.compile()?),
+            Config::ReverseProxy(config) => Self::ReverseProxy(Box::new(config.compile(compiler)?)),
+            Config::Rewrite(config) => Self::Rewrite(config.compile()?),
+            Config::Subroute(config) => Self::Subroute(config.compile(compiler)?),
+            Config::Vars(config) => Self::Vars(config.compile()),
+        })
+    }
+
+    /// Runs it. Dropping the future midway leaves the exchange half changed; it is dropped with it.
+    pub(crate) async fn handle<'t, W: World>(
+        &'t self,
+        exchange: &mut Exchange,
+        world: &W,
+    ) -> Result<Flow<'t>, HandlerError> {
+        match self {
+            Self::Authentication(handler) => handler.handle(exchange, world).await,
+            Self::Encode(handler) => handler.handle(exchange),
+            Self::Error(handler) => handler.handle(exchange),
+            Self::FileServer(handler) => handler.handle(exchange, world).await,
+            Self::Headers(handler) => handler.handle(exchange),
+            Self::Invoke(handler) => Ok(handler.enter()),
+            Self::Respond(handler) => handler.handle(exchange),
+            Self::ReverseProxy(handler) => handler.handle(exchange, world).await,
+            Self::Rewrite(handler) => handler.handle(exchange),
+            Self::Subroute(handler) => Ok(handler.enter()),
+            Self::Vars(handler) => handler.handle(exchange),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `file_server`
+
+use fairway_caddyfile::{Args, Diagnostic, Tier};
+use serde::{Deserialize, Serialize};
+
+use crate::adapt::Scope;
+use crate::compile::CompileError;
+use crate::directives::{Directive, Parse};
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::handlers::Flow;
+
+pub(crate) const DIRECTIVE: Directive = Directive {
+    name: "file_server",
+    tier: Tier::Tenant,
+    parse: Parse::Handler(parse_directive),
+};
+
+fn parse_directive(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
+    Ok(super::Config::FileServer(Config::default()))
+}
+
+/// Config.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) routes: Vec<crate::config::Route>,
+}
+
+/// The run-time form.
+#[derive(Debug)]
+pub(crate) struct FileServer;
+
+impl Config {
+    pub(crate) fn compile(&self) -> Result<FileServer, CompileError> {
+        Ok(FileServer)
+    }
+}
+
+impl FileServer {
+    pub(crate) async fn handle<W: crate::world::World>(
+        &self,
+        _exchange: &mut Exchange,
+        _world: &W,
+    ) -> Result<Flow<'_>, HandlerError> {
+        Ok(Flow::Next)
+    }
+}

@@ -1,0 +1,48 @@
+//! `invoke`
+
+use fairway_caddyfile::{Args, Diagnostic, Tier};
+use serde::{Deserialize, Serialize};
+
+use crate::adapt::Scope;
+use crate::compile::CompileError;
+use crate::directives::{Directive, Parse};
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::handlers::Flow;
+
+pub(crate) const DIRECTIVE: Directive = Directive {
+    name: "invoke",
+    tier: Tier::Tenant,
+    parse: Parse::Handler(parse_directive),
+};
+
+fn parse_directive(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
+    Ok(super::Config::Invoke(Config::default()))
+}
+
+/// Config.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) routes: Vec<crate::config::Route>,
+}
+
+/// The run-time form.
+#[derive(Debug)]
+pub(crate) struct Invoke;
+
+impl Config {
+    pub(crate) fn compile(
+        &self,
+        _compiler: &mut crate::compile::Compiler<'_>,
+    ) -> Result<Invoke, CompileError> {
+        Ok(Invoke)
+    }
+}
+
+impl Invoke {
+    pub(crate) fn enter(&self) -> Flow<'_> {
+        Flow::Next
+    }
+}

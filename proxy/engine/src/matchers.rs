@@ -1,0 +1,240 @@
+//! Matchers: which requests a route is for. One file each, from syntax to test.
+//!
+//! A set matches if all its matchers do; a route matches if any of its sets does, or if it has none. Caddy leaves the
+//! order within a set open; here it is fixed, the cheap ones first, and those that set placeholders last.
+//! A new matcher is a file, a `mod` line, a field of [`Set`], a variant of [`Matcher`], a line of [`MATCHERS`], and
+//! two match arms.
+
+pub mod client_ip;
+pub mod expression;
+pub mod header;
+pub mod header_regexp;
+pub mod host;
+pub mod method;
+pub mod not;
+pub mod path;
+pub mod path_regexp;
+pub mod protocol;
+pub mod query;
+pub mod remote_ip;
+pub mod vars;
+
+use fairway_caddyfile::{Diagnostic, Segment, Tier};
+use serde::{Deserialize, Serialize};
+
+use crate::compile::CompileError;
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+
+/// A set of matchers as JSON: Caddy's `http.matchers.*` by name. All of them must match.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Set {
+    /// `host`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<host::Config>,
+    /// `path`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<path::Config>,
+    /// `method`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<method::Config>,
+    /// `protocol`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<protocol::Config>,
+    /// `header`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<header::Config>,
+    /// `query`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<query::Config>,
+    /// `remote_ip`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<remote_ip::Config>,
+    /// `client_ip`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<client_ip::Config>,
+    /// `vars`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vars: Option<vars::Config>,
+    /// `not`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not: Option<not::Config>,
+    /// `header_regexp`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_regexp: Option<header_regexp::Config>,
+    /// `path_regexp`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_regexp: Option<path_regexp::Config>,
+    /// `expression`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<expression::Config>,
+}
+
+/// A matcher's entry in the table: its name in a Caddyfile and how its lines are read.
+pub(crate) struct Entry {
+    pub name: &'static str,
+    /// The lowest tier that may write it.
+    pub tier: Tier,
+    /// Reads all lines of that matcher in one definition (`path /a` and `path /b` are two) into the set. `name` is the
+    /// matcher's name without `@`, empty for one without.
+    pub parse: fn(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic>,
+}
+
+/// All matchers that a Caddyfile may name.
+pub(crate) const MATCHERS: &[Entry] = &[
+    client_ip::MATCHER,
+    expression::MATCHER,
+    header::MATCHER,
+    header_regexp::MATCHER,
+    host::MATCHER,
+    method::MATCHER,
+    not::MATCHER,
+    path::MATCHER,
+    path_regexp::MATCHER,
+    protocol::MATCHER,
+    query::MATCHER,
+    remote_ip::MATCHER,
+    vars::MATCHER,
+];
+
+/// A matcher ready to run.
+#[derive(Debug)]
+pub(crate) enum Matcher {
+    ClientIp(client_ip::ClientIp),
+    Expression(expression::Expression),
+    Header(header::Header),
+    HeaderRegexp(header_regexp::HeaderRegexp),
+    Host(host::Host),
+    Method(method::Method),
+    Not(not::Not),
+    Path(path::Path),
+    PathRegexp(path_regexp::PathRegexp),
+    Protocol(protocol::Protocol),
+    Query(query::Query),
+    RemoteIp(remote_ip::RemoteIp),
+    Vars(vars::Vars),
+}
+
+impl Matcher {
+    /// Whether the request is one of those meant. May leave what it captured in [`Exchange::values`]. An error ends
+    /// the request instead of counting as "no".
+    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+        match self {
+            Self::ClientIp(matcher) => Ok(matcher.matches(exchange)),
+            Self::Expression(matcher) => matcher.matches(exchange),
+            Self::Header(matcher) => Ok(matcher.matches(exchange)),
+            Self::HeaderRegexp(matcher) => Ok(matcher.matches(exchange)),
+            Self::Host(matcher) => Ok(matcher.matches(exchange)),
+            Self::Method(matcher) => Ok(matcher.matches(exchange)),
+            Self::Not(matcher) => matcher.matches(exchange),
+            Self::Path(matcher) => Ok(matcher.matches(exchange)),
+            Self::PathRegexp(matcher) => Ok(matcher.matches(exchange)),
+            Self::Protocol(matcher) => Ok(matcher.matches(exchange)),
+            Self::Query(matcher) => Ok(matcher.matches(exchange)),
+            Self::RemoteIp(matcher) => Ok(matcher.matches(exchange)),
+            Self::Vars(matcher) => Ok(matcher.matches(exchange)),
+        }
+    }
+}
+
+impl Set {
+    /// Makes the matchers of a set, in the order in which they are asked.
+    pub(crate) fn compile(&self) -> Result<Box<[Matcher]>, CompileError> {
+        let Self {
+            host,
+            path,
+            method,
+            protocol,
+            header,
+            query,
+            remote_ip,
+            client_ip,
+            vars,
+            not,
+            header_regexp,
+            path_regexp,
+            expression,
+        } = self;
+        let mut matchers = Vec::new();
+        if let Some(config) = method {
+            matchers.push(Matcher::Method(config.compile()));
+        }
+        if let Some(config) = host {
+            matchers.push(Matcher::Host(config.compile()?));
+        }
+        if let Some(config) = path {
+            matchers.push(Matcher::Path(config.compile()));
+        }
+        if let Some(config) = protocol {
+            matchers.push(Matcher::Protocol(config.compile()));
+        }
+        if let Some(config) = remote_ip {
+            matchers.push(Matcher::RemoteIp(config.compile()?));
+        }
+        if let Some(config) = client_ip {
+            matchers.push(Matcher::ClientIp(config.compile()?));
+        }
+        if let Some(config) = header {
+            matchers.push(Matcher::Header(config.compile()?));
+        }
+        if let Some(config) = query {
+            matchers.push(Matcher::Query(config.compile()));
+        }
+        if let Some(config) = vars {
+            matchers.push(Matcher::Vars(config.compile()));
+        }
+        if let Some(config) = not {
+            matchers.push(Matcher::Not(config.compile()?));
+        }
+        if let Some(config) = path_regexp {
+            matchers.push(Matcher::PathRegexp(config.compile()?));
+        }
+        if let Some(config) = header_regexp {
+            matchers.push(Matcher::HeaderRegexp(config.compile()?));
+        }
+        if let Some(config) = expression {
+            matchers.push(Matcher::Expression(config.compile()?));
+        }
+        Ok(matchers.into())
+    }
+
+    /// Whether it holds no matcher, and so matches everything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Several sets, one of which must match; none matches everything.
+#[derive(Debug, Default)]
+pub(crate) struct Sets(Box<[Box<[Matcher]>]>);
+
+impl Sets {
+    /// Makes the matchers of a list of sets.
+    pub(crate) fn compile(sets: &[Set]) -> Result<Self, CompileError> {
+        sets.iter().map(Set::compile).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether one of them matches.
+    pub(crate) fn match_any(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+        if self.0.is_empty() {
+            return Ok(true);
+        }
+        for set in &self.0 {
+            if match_all(set, exchange)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether all matchers of a set match.
+pub(crate) fn match_all(set: &[Matcher], exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    for matcher in set {
+        if !matcher.matches(exchange)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

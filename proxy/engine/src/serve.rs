@@ -1,0 +1,270 @@
+//! How a request walks through the routes.
+//!
+//! Routes are an ordered list; matchers are asked when the list comes to them, so they see what earlier handlers
+//! changed. Lists within lists are kept on a stack of frames instead of being called: no handler waits for another,
+//! and a request costs no allocation for its way. Work on the response is pushed as a filter and done at the end.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use smallvec::SmallVec;
+
+use crate::body::Body;
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::handlers::{Flow, Response};
+use crate::paths;
+use crate::table::{Route, Routes, Server};
+use crate::world::World;
+
+/// How deep lists may lie in lists while a request runs; compiled configs stay below.
+const DEPTH: usize = 256;
+
+/// The end of a request.
+#[derive(Debug)]
+pub enum Served {
+    /// With this response.
+    Response(http::Response<Body>),
+    /// Without a response: the connection is to be closed, or the stream reset.
+    Abort,
+}
+
+/// Answers a request. The server is let go of as soon as a route was chosen.
+///
+/// Dropping the future abandons the request; nothing of it is left.
+pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world: &W) -> Served {
+    let errors = server.errors.clone();
+    prepare(&server, exchange);
+    match walk_server(server, exchange, world).await {
+        Ok(End::Response(response)) => finish(exchange, response),
+        Ok(End::Abort) => Served::Abort,
+        Err(error) => serve_error(errors.as_deref(), error, exchange, world).await,
+    }
+}
+
+enum End {
+    Response(Response),
+    Abort,
+}
+
+/// What is known of the client before any route is asked.
+fn prepare(server: &Server, exchange: &mut Exchange) {
+    let peer = exchange.connection.remote.ip();
+    if server.trusted_proxies.trusts(peer) {
+        exchange.trusted_proxy = true;
+        if let Some(address) = server.trusted_proxies.client_ip(peer, &exchange.headers) {
+            exchange.client_ip = address;
+        }
+    }
+}
+
+async fn walk_server<W: World>(
+    server: Arc<Server>,
+    exchange: &mut Exchange,
+    world: &W,
+) -> Result<End, HandlerError> {
+    match choose(&server, exchange)? {
+        Choice::None => Ok(End::Response(Response {
+            status: StatusCode::OK,
+            body: Body::Empty,
+        })),
+        Choice::One(route) => {
+            drop(server);
+            let mut walk = Walk::default();
+            walk.enter_route(&route);
+            walk.run(exchange, world).await
+        }
+        Choice::From(position) => walk_list(&server, position, exchange, world).await,
+    }
+}
+
+enum Choice {
+    None,
+    /// A terminal route: nothing else can run.
+    One(Arc<Route>),
+    /// The first route that matches is not the last that may run.
+    From(usize),
+}
+
+/// The first route that matches. Its matchers have been asked, and are not asked again.
+fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerError> {
+    let host = paths::host_of(&exchange.host).to_ascii_lowercase();
+    for position in server.index.candidates(&host) {
+        let route = &server.routes[position];
+        if route.matchers.match_any(exchange)? {
+            return Ok(if route.terminal {
+                Choice::One(Arc::clone(route))
+            } else {
+                Choice::From(position)
+            });
+        }
+    }
+    Ok(Choice::None)
+}
+
+/// The top-level routes from one that matched on, as a plain list. They may change the request for each other, so the
+/// index is of no use.
+async fn walk_list<W: World>(
+    server: &Server,
+    first: usize,
+    exchange: &mut Exchange,
+    world: &W,
+) -> Result<End, HandlerError> {
+    let mut groups: SmallVec<[u16; 4]> = SmallVec::new();
+    for (position, route) in server.routes.iter().enumerate().skip(first) {
+        if route.group.is_some_and(|group| groups.contains(&group))
+            || position != first && !route.matchers.match_any(exchange)?
+        {
+            continue;
+        }
+        groups.extend(route.group);
+        let mut walk = Walk::default();
+        walk.enter_route(route);
+        if let Some(end) = walk.run_part(exchange, world).await? {
+            return Ok(end);
+        }
+        if route.terminal {
+            break;
+        }
+    }
+    Ok(End::Response(Response {
+        status: StatusCode::OK,
+        body: Body::Empty,
+    }))
+}
+
+/// Sends an error through the error routes. Without any, or if they fail too, it is a bare status.
+async fn serve_error<W: World>(
+    errors: Option<&Routes>,
+    error: HandlerError,
+    exchange: &mut Exchange,
+    world: &W,
+) -> Served {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let bare = |status| Response {
+        status,
+        body: Body::Empty,
+    };
+    let Some(routes) = errors else {
+        exchange.error = Some(error);
+        return finish(exchange, bare(status));
+    };
+    exchange.error = Some(error);
+    exchange.restore_original();
+    let mut walk = Walk::default();
+    walk.frames.push(Frame::new(routes));
+    match walk.run_part(exchange, world).await {
+        Ok(Some(End::Response(response))) => finish(exchange, response),
+        Ok(Some(End::Abort)) => Served::Abort,
+        Ok(None) | Err(_) => finish(exchange, bare(status)),
+    }
+}
+
+/// Runs the filters, innermost first, and puts head and body together.
+fn finish(exchange: &mut Exchange, mut response: Response) -> Served {
+    while let Some(filter) = exchange.filters.pop() {
+        filter.apply(exchange, &mut response);
+    }
+    let mut message = http::Response::new(response.body);
+    *message.status_mut() = response.status;
+    *message.headers_mut() = std::mem::take(&mut exchange.response_headers);
+    *message.extensions_mut() = std::mem::take(&mut exchange.response_extensions);
+    Served::Response(message)
+}
+
+/// The lists that a request is in, innermost last.
+#[derive(Default)]
+struct Walk<'t> {
+    frames: SmallVec<[Frame<'t>; 6]>,
+}
+
+/// A list of routes, and how far it was walked.
+struct Frame<'t> {
+    routes: &'t [Route],
+    /// The route that runs now, or the next to ask.
+    route: usize,
+    /// The next handler of the route that runs now; none: the route has yet to be asked.
+    handler: Option<usize>,
+    /// The groups of which a route has run.
+    groups: SmallVec<[u16; 4]>,
+}
+
+impl<'t> Frame<'t> {
+    fn new(routes: &'t Routes) -> Self {
+        Self {
+            routes: &routes.0,
+            route: 0,
+            handler: None,
+            groups: SmallVec::new(),
+        }
+    }
+}
+
+impl<'t> Walk<'t> {
+    /// Enters a route whose matchers have been asked.
+    fn enter_route(&mut self, route: &'t Route) {
+        self.frames.push(Frame {
+            routes: std::slice::from_ref(route),
+            route: 0,
+            handler: Some(0),
+            groups: SmallVec::new(),
+        });
+    }
+
+    /// Walks to the end; a request that nobody answered is answered with an empty 200, as in Caddy.
+    async fn run<W: World>(self, exchange: &mut Exchange, world: &W) -> Result<End, HandlerError> {
+        let end = self.run_part(exchange, world).await?;
+        Ok(end.unwrap_or(End::Response(Response {
+            status: StatusCode::OK,
+            body: Body::Empty,
+        })))
+    }
+
+    /// Walks until somebody answers; `None` if nobody does and more may follow.
+    async fn run_part<W: World>(
+        mut self,
+        exchange: &mut Exchange,
+        world: &W,
+    ) -> Result<Option<End>, HandlerError> {
+        while let Some(frame) = self.frames.last_mut() {
+            let Some(route) = frame.routes.get(frame.route) else {
+                self.frames.pop();
+                continue;
+            };
+            let Some(at) = frame.handler else {
+                let passed = route.group.is_some_and(|group| frame.groups.contains(&group));
+                if passed || !route.matchers.match_any(exchange)? {
+                    frame.route += 1;
+                    continue;
+                }
+                frame.groups.extend(route.group);
+                frame.handler = Some(0);
+                continue;
+            };
+            let Some(handler) = route.handlers.get(at) else {
+                if route.terminal {
+                    return Ok(Some(End::Response(Response {
+                        status: StatusCode::OK,
+                        body: Body::Empty,
+                    })));
+                }
+                frame.route += 1;
+                frame.handler = None;
+                continue;
+            };
+            frame.handler = Some(at + 1);
+            match handler.handle(exchange, world).await? {
+                Flow::Next => {}
+                Flow::Respond(response) => return Ok(Some(End::Response(response))),
+                Flow::Abort => return Ok(Some(End::Abort)),
+                Flow::Enter(routes) => {
+                    if self.frames.len() == DEPTH {
+                        return Err(HandlerError::internal("routes lie too deep in routes"));
+                    }
+                    self.frames.push(Frame::new(routes));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,406 @@
+//! One placeholder: its name understood once, its value read per request.
+//!
+//! The names are Caddy's, in full: `http.request.host`. The short forms of a Caddyfile are replaced by the adapter.
+
+use std::borrow::Cow;
+
+use http::header::HeaderName;
+
+use crate::exchange::{Exchange, Names, Target};
+use crate::paths;
+
+/// A placeholder's name, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placeholder {
+    /// As written, without braces.
+    name: Box<str>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Method,
+    OriginalMethod,
+    Scheme,
+    Protocol,
+    Host,
+    HostPort,
+    Port,
+    HostLabel(usize),
+    Remote,
+    RemoteHost,
+    RemotePort,
+    Local,
+    LocalHost,
+    LocalPort,
+    Header(HeaderName),
+    Cookie(Box<str>),
+    Uuid,
+    Duration,
+    DurationMilliseconds,
+    Uri(Which, Part),
+    Query(Box<str>),
+    Tls(TlsPart),
+    ClientIp,
+    Variable(Box<str>),
+    ErrorStatus,
+    ErrorStatusText,
+    ErrorMessage,
+    ResponseHeader(HeaderName),
+    Environment(Box<str>),
+    Time(TimePart),
+    /// What a handler or a matcher sets under its full name.
+    Set,
+}
+
+/// The target as it is, or as the client sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Now,
+    Original,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    WholeEscaped,
+    Path,
+    PathEscaped,
+    PathSegment(usize),
+    Directory,
+    File,
+    FileBase,
+    FileExtension,
+    Query,
+    QueryEscaped,
+    PrefixedQuery,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TlsPart {
+    Version,
+    CipherSuite,
+    Protocol,
+    ServerName,
+    Resumed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimePart {
+    Now,
+    Http,
+    CommonLog,
+    Year,
+    Unix,
+    UnixMilliseconds,
+}
+
+impl Placeholder {
+    /// Of a full name without braces. A name that nobody knows is one that handlers may set.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            kind: kind(name),
+        }
+    }
+
+    /// The name, without braces.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As it stands in a template, with braces.
+    pub fn written(&self) -> String {
+        format!("{{{}}}", self.name)
+    }
+
+    /// Whether the value does not depend on a request.
+    pub fn is_global(&self) -> bool {
+        matches!(self.kind, Kind::Environment(_) | Kind::Time(_))
+    }
+
+    /// The value; `None` if it is not known in this request.
+    pub fn text<'a>(&'a self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
+        Some(match &self.kind {
+            Kind::Method => exchange.method.as_str().into(),
+            Kind::OriginalMethod => exchange.original_method().as_str().into(),
+            Kind::Scheme => exchange.scheme().into(),
+            Kind::Protocol => protocol(exchange.version).into(),
+            Kind::Host => host(&exchange.host).into(),
+            Kind::HostPort => (*exchange.host).into(),
+            Kind::Port => paths::split_host_port(&exchange.host)
+                .map_or("", |(_, port)| port)
+                .into(),
+            Kind::HostLabel(index) => host(&exchange.host).rsplit('.').nth(*index)?.into(),
+            Kind::Remote => exchange.connection.remote.to_string().into(),
+            Kind::RemoteHost => exchange.connection.remote.ip().to_string().into(),
+            Kind::RemotePort => exchange.connection.remote.port().to_string().into(),
+            Kind::Local => exchange.connection.local.to_string().into(),
+            Kind::LocalHost => exchange.connection.local.ip().to_string().into(),
+            Kind::LocalPort => exchange.connection.local.port().to_string().into(),
+            Kind::Header(name) if name == http::header::HOST => (*exchange.host).into(),
+            Kind::Header(name) => joined(exchange.headers.get_all(name)),
+            Kind::ResponseHeader(name) => joined(exchange.response_headers.get_all(name)),
+            Kind::Cookie(name) => cookie(exchange, name)?.into(),
+            Kind::Uuid => uuid::Uuid::new_v4().to_string().into(),
+            Kind::Duration => seconds(exchange).into(),
+            Kind::DurationMilliseconds => (exchange.started.elapsed().as_secs_f64() * 1e3)
+                .to_string()
+                .into(),
+            Kind::Uri(Which::Now, part) => target(exchange.target(), *part)?,
+            Kind::Uri(Which::Original, part) => target(exchange.original_target(), *part)?,
+            Kind::Query(key) => query(exchange.target(), key).into(),
+            Kind::Tls(part) => tls(exchange, *part)?,
+            Kind::ClientIp => exchange.client_ip.to_string().into(),
+            Kind::Variable(name) => exchange
+                .vars
+                .get(name)
+                .map_or(Cow::Borrowed(""), super::Value::text),
+            Kind::ErrorStatus => exchange.error.as_ref()?.status.to_string().into(),
+            Kind::ErrorStatusText => status_text(exchange.error.as_ref()?.status).into(),
+            Kind::ErrorMessage => (*exchange.error.as_ref()?.message).into(),
+            Kind::Environment(_) | Kind::Time(_) => self.global_text()?.into(),
+            Kind::Set => set(&exchange.values, &self.name)?,
+        })
+    }
+
+    /// The value, if it does not depend on a request.
+    pub fn global_text(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Environment(name) => Some(std::env::var(&**name).unwrap_or_default()),
+            Kind::Time(part) => Some(time(*part)),
+            _ => None,
+        }
+    }
+}
+
+fn kind(name: &str) -> Kind {
+    if let Some(name) = name.strip_prefix("env.") {
+        return Kind::Environment(name.into());
+    }
+    if let Some(name) = name.strip_prefix("http.request.") {
+        return request(name).unwrap_or(Kind::Set);
+    }
+    if let Some(variable) = name.strip_prefix("http.vars.") {
+        return if variable == "client_ip" {
+            Kind::ClientIp
+        } else {
+            Kind::Variable(variable.into())
+        };
+    }
+    let response_header = name
+        .strip_prefix("http.response.header.")
+        .and_then(|header| header.parse().ok());
+    if let Some(header) = response_header {
+        return Kind::ResponseHeader(header);
+    }
+    match name {
+        "http.error.status_code" => Kind::ErrorStatus,
+        "http.error.status_text" => Kind::ErrorStatusText,
+        "http.error.message" => Kind::ErrorMessage,
+        "time.now" => Kind::Time(TimePart::Now),
+        "time.now.http" => Kind::Time(TimePart::Http),
+        "time.now.common_log" => Kind::Time(TimePart::CommonLog),
+        "time.now.year" => Kind::Time(TimePart::Year),
+        "time.now.unix" => Kind::Time(TimePart::Unix),
+        "time.now.unix_ms" => Kind::Time(TimePart::UnixMilliseconds),
+        _ => Kind::Set,
+    }
+}
+
+/// What follows `http.request.`
+fn request(name: &str) -> Option<Kind> {
+    if let Some(header) = name.strip_prefix("header.") {
+        return header.parse().ok().map(Kind::Header);
+    }
+    if let Some(cookie) = name.strip_prefix("cookie.") {
+        return Some(Kind::Cookie(cookie.into()));
+    }
+    if let Some(key) = name.strip_prefix("uri.query.") {
+        return Some(Kind::Query(key.into()));
+    }
+    if let Some(label) = name.strip_prefix("host.labels.") {
+        return label.parse().ok().map(Kind::HostLabel);
+    }
+    if let Some(part) = name.strip_prefix("tls.") {
+        return Some(Kind::Tls(match part {
+            "version" => TlsPart::Version,
+            "cipher_suite" => TlsPart::CipherSuite,
+            "proto" => TlsPart::Protocol,
+            "server_name" => TlsPart::ServerName,
+            "resumed" => TlsPart::Resumed,
+            _ => return None,
+        }));
+    }
+    if let Some(part) = name.strip_prefix("orig_uri") {
+        return uri(part).map(|part| Kind::Uri(Which::Original, part));
+    }
+    if let Some(part) = name.strip_prefix("uri") {
+        return uri(part).map(|part| Kind::Uri(Which::Now, part));
+    }
+    Some(match name {
+        "method" => Kind::Method,
+        "orig_method" => Kind::OriginalMethod,
+        "scheme" => Kind::Scheme,
+        "proto" => Kind::Protocol,
+        "host" => Kind::Host,
+        "hostport" => Kind::HostPort,
+        "port" => Kind::Port,
+        "remote" => Kind::Remote,
+        "remote.host" => Kind::RemoteHost,
+        "remote.port" => Kind::RemotePort,
+        "local" => Kind::Local,
+        "local.host" => Kind::LocalHost,
+        "local.port" => Kind::LocalPort,
+        "uuid" => Kind::Uuid,
+        "duration" => Kind::Duration,
+        "duration_ms" => Kind::DurationMilliseconds,
+        _ => return None,
+    })
+}
+
+/// What follows `uri` or `orig_uri`.
+fn uri(name: &str) -> Option<Part> {
+    Some(match name {
+        "" => Part::Whole,
+        "_escaped" => Part::WholeEscaped,
+        ".path" => Part::Path,
+        ".path_escaped" => Part::PathEscaped,
+        ".path.dir" => Part::Directory,
+        ".path.file" => Part::File,
+        ".path.file.base" => Part::FileBase,
+        ".path.file.ext" => Part::FileExtension,
+        ".query" => Part::Query,
+        ".query_escaped" => Part::QueryEscaped,
+        ".prefixed_query" => Part::PrefixedQuery,
+        _ => Part::PathSegment(name.strip_prefix(".path.")?.parse().ok()?),
+    })
+}
+
+fn target(target: &Target, part: Part) -> Option<Cow<'_, str>> {
+    Some(match part {
+        Part::Whole => target.path_and_query().into(),
+        Part::WholeEscaped => paths::query_escape(target.path_and_query()).into(),
+        Part::Path => target.path().into(),
+        Part::PathEscaped => paths::query_escape(target.path()).into(),
+        Part::PathSegment(index) => {
+            let path = target.path();
+            path.strip_prefix('/')
+                .unwrap_or(path)
+                .split('/')
+                .nth(index)?
+                .into()
+        }
+        Part::Directory => target
+            .path()
+            .rfind('/')
+            .map_or("", |at| &target.path()[..=at])
+            .into(),
+        Part::File => file(target).into(),
+        Part::FileBase => file(target)
+            .rfind('.')
+            .map_or(file(target), |at| &file(target)[..at])
+            .into(),
+        Part::FileExtension => file(target)
+            .rfind('.')
+            .map_or("", |at| &file(target)[at..])
+            .into(),
+        Part::Query => target.query().unwrap_or_default().into(),
+        Part::QueryEscaped => paths::query_escape(target.query().unwrap_or_default()).into(),
+        Part::PrefixedQuery => match target.query() {
+            None | Some("") => "".into(),
+            Some(query) => format!("?{query}").into(),
+        },
+    })
+}
+
+fn file(target: &Target) -> &str {
+    target.path().rsplit('/').next().unwrap_or_default()
+}
+
+fn query(target: &Target, key: &str) -> String {
+    let (pairs, _) = paths::parse_query(target.query().unwrap_or_default());
+    let values: Vec<String> = pairs
+        .into_iter()
+        .filter(|(name, _)| name == key)
+        .map(|(_, value)| value)
+        .collect();
+    values.join(",")
+}
+
+fn tls(exchange: &Exchange, part: TlsPart) -> Option<Cow<'_, str>> {
+    let tls = exchange.connection.tls.as_ref()?;
+    Some(match part {
+        TlsPart::Version => tls.version.into(),
+        TlsPart::CipherSuite => tls.cipher_suite.into(),
+        TlsPart::Protocol => tls.protocol.into(),
+        TlsPart::ServerName => (*tls.server_name).into(),
+        TlsPart::Resumed => if tls.resumed { "true" } else { "false" }.into(),
+    })
+}
+
+fn joined(values: http::header::GetAll<'_, http::HeaderValue>) -> Cow<'_, str> {
+    let mut values = values
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let Some(first) = values.next() else {
+        return Cow::Borrowed("");
+    };
+    values.fold(first, |joined, value| Cow::Owned(format!("{joined},{value}")))
+}
+
+fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
+    let headers = exchange.headers.get_all(http::header::COOKIE).iter();
+    let pairs = headers
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'));
+    let mut cookies = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = cookies.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    Some(
+        value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'))
+            .unwrap_or(value),
+    )
+}
+
+fn set<'a>(values: &'a Names, name: &str) -> Option<Cow<'a, str>> {
+    values.get(name).map(super::Value::text)
+}
+
+fn host(host: &str) -> &str {
+    paths::split_host_port(host).map_or(host, |(host, _)| host)
+}
+
+fn seconds(exchange: &Exchange) -> String {
+    crate::values::Duration::from(exchange.started.elapsed()).to_string()
+}
+
+fn status_text(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default()
+}
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_09 => "HTTP/0.9",
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        http::Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn time(part: TimePart) -> String {
+    let now = jiff::Zoned::now();
+    match part {
+        TimePart::Now => now.strftime("%Y-%m-%d %H:%M:%S.%N %z %Z").to_string(),
+        TimePart::Http => httpdate::fmt_http_date(std::time::SystemTime::now()),
+        TimePart::CommonLog => now.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
+        TimePart::Year => now.year().to_string(),
+        TimePart::Unix => now.timestamp().as_second().to_string(),
+        TimePart::UnixMilliseconds => now.timestamp().as_millisecond().to_string(),
+    }
+}
