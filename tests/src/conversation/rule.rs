@@ -38,6 +38,12 @@ impl Rule {
                 }
                 "header" => rule.headers.push(header(value)?),
                 "body" => rule.body = Some(unescape(value)),
+                "fill" => {
+                    let length = value
+                        .parse()
+                        .map_err(|_| format!("`{word}`: expected a number"))?;
+                    rule.body = Some(b"0123456789".iter().copied().cycle().take(length).collect());
+                }
                 "trailer" => rule.trailer = Some(header(value)?),
                 "early" => rule.early = Some(value.to_owned()),
                 "chunked" => rule.is_chunked = true,
