@@ -10,13 +10,13 @@ BIN := $(CARGO_TARGET_DIR)/debug/fairway
 CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 
-.PHONY: help build test lint fixtures record
+.PHONY: help build test lint fixtures deny record
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the program
-	cargo build -p fairway
+	cargo build --workspace --bins
 	@echo "$(BIN)"
 
 test: ## run every test; layers: make test LAYERS="unit adapt"
@@ -29,9 +29,15 @@ fixtures: build ## run the program over the cases of ../shared with their own ru
 	-python3 "$(SHARED)/fixtures/adapt_fixtures.py" "$(BIN)" "$(SHARED)/fixtures/caddyfile_adapt"
 	-python3 "$(SHARED)/fixtures/behaviour/behave.py" check --server "$(BIN)"
 
+deny: $(CACHE)/bin/cargo-deny ## check licenses, banned and doubled crates, and where crates come from
+	"$(CACHE)/bin/cargo-deny" check bans licenses sources
+
 record: $(CADDY) ## write the expectations of our own cases anew from real Caddy
-	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet -p fairway-tests --test adapt
-	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet -p fairway-tests --test serve
+	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet --workspace --test adapt
+	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet --workspace --test serve
+
+$(CACHE)/bin/cargo-deny:
+	cargo install --locked --root "$(CACHE)" --version 0.20.2 cargo-deny
 
 # Only recording needs it, and with it Go.
 $(CADDY):

@@ -1,6 +1,6 @@
 //! Recorded conversations with real Caddy, played against the program.
 //!
-//! `cargo test -p fairway-tests --test serve -- named/` plays some of our own (`tests/serve/cases`). Without
+//! `cargo test --workspace --test serve -- named/` plays some of our own (`tests/serve/cases`). Without
 //! arguments the shared ones (`../shared/fixtures/behaviour`) follow, except those in `serve/missing.txt`.
 //! `FAIRWAY_RECORD=PATH` writes our records anew from the Caddy at that path.
 

@@ -104,6 +104,7 @@ impl Suite {
             );
         } else {
             println!("SKIP {what}");
+            self.skipped += 1;
         }
     }
 
