@@ -10,6 +10,18 @@ use tempfile::TempDir;
 /// A small site, formatted as `fmt` would.
 const GOOD: &str = "http://seed.test {\n\trespond \"hello\"\n}\n";
 
+/// What stands between ```` ```caddyfile ```` and its end in a page.
+fn caddyfiles(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = page;
+    while let Some((_, after)) = rest.split_once("```caddyfile\n") {
+        let (text, after) = after.split_once("```").expect("the block is closed");
+        found.push(text.to_owned());
+        rest = after;
+    }
+    found
+}
+
 /// A folder with a few files to name on the command line.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -133,6 +145,35 @@ fn completion_is_a_script() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(check(&["completion", shell], "").contains("fairway"), "{shell}");
     }
+}
+
+#[test]
+fn caddyfiles_in_the_docs_are_valid() {
+    let root = fairway_tests::repository();
+    let docs = fs::read_dir(root.join("docs"))
+        .expect("there are docs")
+        .filter_map(Result::ok);
+    let pages = docs.map(|entry| entry.path()).chain([root.join("README.md")]);
+    let mut checked = 0;
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        for text in caddyfiles(&fs::read_to_string(&page).expect("a page")) {
+            let folder = tempfile::tempdir().expect("a folder");
+            fs::write(folder.path().join("Caddyfile"), text).expect("a file");
+            let output = fairway(
+                folder.path(),
+                &["validate", "--config", "Caddyfile", "--adapter", "caddyfile"],
+                "",
+            );
+            assert!(
+                output.status.success(),
+                "{}: {}",
+                page.display(),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "the README shows a Caddyfile");
 }
 
 #[test]

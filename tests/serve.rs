@@ -4,6 +4,7 @@
 //! arguments the shared ones (`../shared/fixtures/behaviour`) follow, except those in `serve/missing.txt`.
 //! `FAIRWAY_RECORD=PATH` writes our records anew from the Caddy at that path.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -32,6 +33,11 @@ fn main() -> ExitCode {
     if own.is_filtered() {
         return own.finish();
     }
+    let listed = match check_departures() {
+        Ok(()) => Outcome::Passed,
+        Err(error) => Outcome::Failed(error),
+    };
+    own.add("docs/compatibility.md", &listed);
     let mut shared = Suite::from_args("shared conversations");
     if let Err(error) = play_shared(&mut shared, &program) {
         shared.add("behave.py", &Outcome::Failed(error));
@@ -119,6 +125,32 @@ fn check(path: &Path, program: &Path) -> Result<(), String> {
         lines.push(format!("and {more} more"));
     }
     Err(lines.join("\n"))
+}
+
+/// Holds docs/compatibility.md to the departures there are: the last column of its table names their cases.
+fn check_departures() -> Result<(), String> {
+    let root = fairway_tests::repository();
+    let home = root.join("tests/serve/cases");
+    let path = root.join("docs/compatibility.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let in_docs: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'))
+        .map(|(_, case)| case.to_owned())
+        .collect();
+    let in_cases: BTreeSet<_> = files_below(&home, "json")
+        .iter()
+        .map(|path| name(&home, path))
+        .filter_map(|name| Some(name.strip_suffix(".fairway")?.to_owned()))
+        .collect();
+    let differing: Vec<_> = in_docs.symmetric_difference(&in_cases).cloned().collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "named only there, or departing only in tests/serve/cases: {}",
+        differing.join(", ")
+    ))
 }
 
 fn read_json(path: &Path) -> Result<Value, String> {

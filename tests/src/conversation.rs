@@ -14,6 +14,7 @@ mod ports;
 mod process;
 mod record;
 mod rule;
+mod tls;
 mod upstream;
 mod wire;
 

@@ -12,7 +12,8 @@ use tokio_rustls::TlsConnector;
 
 use super::Stage;
 use super::case::Request;
-use super::wire::{Answer, Refusal, Security, destination, tcp, tls};
+use super::tls;
+use super::wire::{Answer, Refusal, Security, destination, tcp};
 
 /// A server that does not answer for so long is recorded as a timeout.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
@@ -34,7 +35,7 @@ async fn exchange(request: &Request, stage: &Stage) -> Result<Answer, Refusal> {
     let Security::Tls(name) = destination.security else {
         return speak(request, "http", stream).await;
     };
-    let (config, name) = tls(name.as_deref(), &["h2"]);
+    let (config, name) = tls::client(name.as_deref(), &["h2"]);
     let stream = TlsConnector::from(config)
         .connect(name, stream)
         .await

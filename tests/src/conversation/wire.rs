@@ -3,17 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 use super::Stage;
 use super::case::{Request, Version, unescape};
+use super::tls;
 
 /// A server that says nothing for so long is recorded as a timeout.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -122,24 +119,6 @@ pub(super) fn tcp(request: &Request, port: u16) -> Result<TcpStream, Refusal> {
     Ok(stream)
 }
 
-/// How a handshake is made: any certificate will do, because each case has an authority of its own.
-pub(super) fn tls(name: Option<&str>, alpn: &[&str]) -> (Arc<ClientConfig>, ServerName<'static>) {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the suites of both versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    config.enable_sni = name.is_some();
-    let name = name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
-    (
-        Arc::new(config),
-        name.unwrap_or(ServerName::IpAddress(Ipv4Addr::LOCALHOST.into())),
-    )
-}
-
 trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
@@ -161,7 +140,7 @@ impl Connection {
             });
         };
         let offered: Vec<_> = request.alpn.iter().map(String::as_str).collect();
-        let (config, name) = tls(name.as_deref(), &offered);
+        let (config, name) = tls::client(name.as_deref(), &offered);
         let mut connection = ClientConnection::new(config, name).map_err(|_| Refusal::Tls)?;
         while connection.is_handshaking() {
             connection.complete_io(&mut tcp).map_err(|_| Refusal::Tls)?;
@@ -371,53 +350,4 @@ pub(super) fn read_frame(reader: &mut impl BufRead) -> io::Result<Option<(u8, Ve
         *byte ^= mask;
     }
     Ok(Some((head[0] & 15, data)))
-}
-
-/// Accepts every certificate, after checking that the peer holds its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
