@@ -252,33 +252,52 @@ fn record(case: &Case, caddy: &Path) -> Result<(), String> {
     }
 }
 
-/// The diagnostics of a report, one line each: `FILE:LINE:COLUMN: MESSAGE; HELP [CODE]`.
+/// One diagnostic of a report.
+#[derive(Default)]
+struct Told<'a> {
+    code: &'a str,
+    message: &'a str,
+    place: &'a str,
+    help: Option<&'a str>,
+}
+
+/// The errors of a report, one line each: `FILE:LINE:COLUMN: MESSAGE; HELP [CODE]`.
 fn one_line_each(report: &str) -> String {
-    let mut lines: Vec<(String, String, String)> = Vec::new(); // place, message and help, code
+    let mut errors: Vec<Told> = Vec::new();
+    let mut in_warning = false;
     for line in report.lines() {
-        let head = line
-            .split_once("]: ")
-            .and_then(|(head, message)| Some((head.strip_prefix("error[")?, message)));
-        if let Some((code, message)) = head {
-            lines.push((String::new(), message.to_owned(), code.to_owned()));
-            continue;
+        let head = line.split_once("]: ");
+        if let Some((code, message)) =
+            head.and_then(|(head, message)| Some((head.strip_prefix("error[")?, message)))
+        {
+            errors.push(Told {
+                code,
+                message,
+                ..Told::default()
+            });
         }
-        let Some((place, message, _)) = lines.last_mut() else {
+        in_warning = (in_warning && !line.starts_with("error[")) || line.starts_with("warning[");
+        let Some(error) = errors.last_mut().filter(|_| !in_warning) else {
             continue;
         };
-        let line = line.trim_start();
-        if let Some(at) = line.strip_prefix("--> ") {
-            at.clone_into(place);
-        } else if let Some(help) = line.strip_prefix("= help: ") {
-            *message += "; ";
-            *message += help;
+        if let Some(place) = line.trim_start().strip_prefix("--> ") {
+            error.place = place;
+        } else if let Some(help) = line.trim_start().strip_prefix("= help: ") {
+            error.help = Some(help);
         }
     }
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|(place, message, code)| format!("{place}: {message} [{code}]"))
-        .collect();
-    lines.join("\n")
+    let lines = errors.iter().map(
+        |Told {
+             code,
+             message,
+             place,
+             help,
+         }| {
+            let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+            format!("{place}: {message}{help} [{code}]")
+        },
+    );
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Runs the shared cases; of refusals only that they are refused, because the words recorded are Caddy's.

@@ -107,9 +107,20 @@ impl Missing {
             .filter_map(|(name, wrong)| Some((name, wrong.as_ref()?)))
             .collect();
         for (name, wrong) in sorted {
-            let first = wrong.lines().next().unwrap_or("fails").trim();
-            let reason = self.reasons.get(name).map_or(first, String::as_str);
-            let _ = writeln!(text, "{name} {reason}");
+            // Without paths, which are of this machine.
+            let first = wrong
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .split(' ')
+                .filter(|word| !word.contains('/'));
+            let first = first.collect::<Vec<_>>().join(" ");
+            let reason = self.reasons.get(name).unwrap_or(&first);
+            let _ = writeln!(
+                text,
+                "{name} {}",
+                if reason.is_empty() { "fails" } else { reason }
+            );
         }
         text
     }
