@@ -26,8 +26,11 @@ lint: ## check formatting, lints, and the edges between the crates
 	@tests/run lint
 
 fixtures: build ## run the program over the cases of ../shared with their own runners
-	-python3 "$(SHARED)/fixtures/adapt_fixtures.py" "$(BIN)" "$(SHARED)/fixtures/caddyfile_adapt"
-	-python3 "$(SHARED)/fixtures/behaviour/behave.py" check --server "$(BIN)"
+	@test -d "$(SHARED)/fixtures" || { echo "no recorded cases at $(SHARED): set SHARED"; exit 1; }
+	@status=0; \
+	python3 "$(SHARED)/fixtures/adapt_fixtures.py" "$(BIN)" "$(SHARED)/fixtures/caddyfile_adapt" || status=1; \
+	python3 "$(SHARED)/fixtures/behaviour/behave.py" check --server "$(BIN)" || status=1; \
+	exit $$status
 
 deny: $(CACHE)/bin/cargo-deny ## check licenses, banned and doubled crates, and where crates come from
 	"$(CACHE)/bin/cargo-deny" check bans licenses sources

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use fairway_tests::{Missing, Outcome, Suite};
+use fairway_tests::{Missing, Outcome, Suite, report};
 use serde_json::Value;
 
 /// The line between a Caddyfile and what it becomes.
@@ -203,7 +203,7 @@ fn check(case: &Case, program: &Path) -> Result<(), String> {
             serde_json::to_string_pretty(&json).map_err(|error| error.to_string())?
         }
         Adapted::Refused(report) => {
-            let lines = one_line_each(&report);
+            let lines = report::one_line_each(&report);
             if lines.is_empty() {
                 return Err(format!("refused without a diagnostic: {report}"));
             }
@@ -252,54 +252,6 @@ fn record(case: &Case, caddy: &Path) -> Result<(), String> {
     }
 }
 
-/// One diagnostic of a report.
-#[derive(Default)]
-struct Told<'a> {
-    code: &'a str,
-    message: &'a str,
-    place: &'a str,
-    help: Option<&'a str>,
-}
-
-/// The errors of a report, one line each: `FILE:LINE:COLUMN: MESSAGE; HELP [CODE]`.
-fn one_line_each(report: &str) -> String {
-    let mut errors: Vec<Told> = Vec::new();
-    let mut in_warning = false;
-    for line in report.lines() {
-        let head = line.split_once("]: ");
-        if let Some((code, message)) =
-            head.and_then(|(head, message)| Some((head.strip_prefix("error[")?, message)))
-        {
-            errors.push(Told {
-                code,
-                message,
-                ..Told::default()
-            });
-        }
-        in_warning = (in_warning && !line.starts_with("error[")) || line.starts_with("warning[");
-        let Some(error) = errors.last_mut().filter(|_| !in_warning) else {
-            continue;
-        };
-        if let Some(place) = line.trim_start().strip_prefix("--> ") {
-            error.place = place;
-        } else if let Some(help) = line.trim_start().strip_prefix("= help: ") {
-            error.help = Some(help);
-        }
-    }
-    let lines = errors.iter().map(
-        |Told {
-             code,
-             message,
-             place,
-             help,
-         }| {
-            let help = help.map(|help| format!("; {help}")).unwrap_or_default();
-            format!("{place}: {message}{help} [{code}]")
-        },
-    );
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// Runs the shared cases; of refusals only that they are refused, because the words recorded are Caddy's.
 fn run_shared(suite: &mut Suite, program: &Path) -> Result<(), String> {
     let Some(shared) = fairway_tests::shared() else {
@@ -336,7 +288,7 @@ fn check_recorded(case: &Case, program: &Path) -> Result<(), String> {
     let wants_json = case.expected.starts_with('{');
     match case.adapt(program)? {
         Adapted::Refused(_) if !wants_json => Ok(()),
-        Adapted::Refused(report) => Err(one_line_each(&report).replace("Caddyfile:", "at ")),
+        Adapted::Refused(report) => Err(report::one_line_each(&report).replace("Caddyfile:", "at ")),
         Adapted::Json(_) if !wants_json => Err("accepted, but Caddy refuses it".to_owned()),
         Adapted::Json(json) => {
             let expected: Value = serde_json::from_str(&case.expected).map_err(|error| error.to_string())?;

@@ -6,6 +6,7 @@
 
 pub mod conversation;
 mod missing;
+pub mod report;
 mod suite;
 
 use std::env;

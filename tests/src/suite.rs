@@ -131,3 +131,45 @@ impl Suite {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_fails_its_own_case_only() {
+        let outcomes = Suite::run(&[1, 2, 3], |number| {
+            assert!(*number != 2, "this panic is part of the test");
+            Outcome::Passed
+        });
+        assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Passed, &Outcome::Passed));
+        assert!(matches!(outcomes[1], Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn arguments_choose_by_a_part_of_the_name() {
+        let suite = |filters: &[&str]| Suite {
+            name: "suite",
+            filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+        };
+        assert!(suite(&[]).wants("lb/first"));
+        assert!(suite(&["lb/"]).wants("lb/first"));
+        assert!(!suite(&["lb/", "tls"]).wants("header/first"));
+    }
+
+    #[test]
+    fn one_failure_fails_the_suite() {
+        let mut suite = Suite::from_args("suite");
+        suite.add("a", &Outcome::Passed);
+        suite.add("b", &Outcome::Skipped("no reason".to_owned()));
+        assert_eq!((suite.passed, suite.failed, suite.skipped), (1, 0, 1));
+        suite.add(
+            "c",
+            &Outcome::Failed("this failure is part of the test".to_owned()),
+        );
+        assert_eq!(suite.finish(), ExitCode::FAILURE);
+    }
+}
