@@ -11,6 +11,7 @@
 //! `exchange.rs` is what a handler works on, `serve.rs` walks a request through the routes.
 
 pub mod adapt;
+pub mod auto_https;
 pub mod body;
 pub mod compile;
 pub mod config;

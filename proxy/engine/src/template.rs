@@ -170,6 +170,17 @@ impl Template {
         }
     }
 
+    /// Fills what does not depend on a request; the rest stays as it is written.
+    pub fn fill_global(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Literal(text) => text.to_string(),
+            Part::Placeholder(placeholder) => {
+                placeholder.global_text().unwrap_or_else(|| placeholder.written())
+            }
+        };
+        self.parts.iter().map(part).collect()
+    }
+
     /// Fills it with each value changed by `escape` (a path is escaped, a query value too). Unknown ones become
     /// nothing.
     pub fn fill_escaped(&self, exchange: &Exchange, escape: impl Fn(&Placeholder, &str) -> String) -> String {
