@@ -1,0 +1,170 @@
+//! TLS for clients: which certificate and which settings answer a handshake.
+//!
+//! [`Tls`] is made of a config, and holds one [`TlsServer`] for each server that speaks TLS. A handshake is read as far
+//! as the client's hello, then the first connection policy that fits decides.
+
+mod authority;
+mod certificates;
+mod client;
+mod policy;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fairway_engine::auto_https::{Issuer, Managed};
+use fairway_engine::config::Config;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use authority::Authority;
+use certificates::Certificates;
+use policy::Policy;
+
+/// Why a config's TLS cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("reading {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A certificate, a key or a setting is not usable.
+    #[error("{what}: {message}")]
+    Unusable {
+        /// What.
+        what: String,
+        /// Why not.
+        message: String,
+    },
+    /// Certificates would have to be ordered.
+    #[error(
+        "{names} would need a certificate from a public authority, and Fairway cannot order one yet; for a site say \
+         `tls internal` or `tls CERT_FILE KEY_FILE`, for all sites the global option `local_certs`, or `http://` in \
+         the address for none"
+    )]
+    NoIssuer {
+        /// The names, joined.
+        names: String,
+    },
+}
+
+impl TlsError {
+    fn unusable(what: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        Self::Unusable {
+            what: what.into(),
+            message: message.to_string(),
+        }
+    }
+}
+
+/// TLS of all servers.
+#[derive(Debug, Default)]
+pub struct Tls {
+    servers: HashMap<String, Arc<TlsServer>>,
+}
+
+/// TLS of one server: its connection policies, in order.
+#[derive(Debug)]
+pub struct TlsServer {
+    policies: Vec<Policy>,
+}
+
+/// The certificates that a config brings along, loaded before it is completed by automatic HTTPS.
+#[derive(Debug)]
+pub struct Loaded(Certificates);
+
+impl Loaded {
+    /// Reads the certificates that a config names.
+    pub fn new(config: &Config) -> Result<Self, TlsError> {
+        let mut certificates = Certificates::default();
+        certificates.load(config)?;
+        Ok(Self(certificates))
+    }
+
+    /// Whether one of them is for a name.
+    pub fn covers(&self, name: &str) -> bool {
+        self.0.covers(name)
+    }
+}
+
+impl Tls {
+    /// TLS for a completed config. `managed` are the names that automatic HTTPS found; `storage` is a folder that keeps
+    /// the local authority over restarts, so that it needs to be trusted only once; without it (or where it cannot be
+    /// written) every start has a new one.
+    pub fn new(
+        config: &Config,
+        loaded: Loaded,
+        managed: &[Managed],
+        storage: Option<PathBuf>,
+    ) -> Result<Self, TlsError> {
+        let public = managed.iter().filter(|managed| managed.issuer == Issuer::Acme);
+        let public: Vec<&str> = public.map(|managed| managed.name.as_str()).collect();
+        if !public.is_empty() {
+            return Err(TlsError::NoIssuer {
+                names: public.join(", "),
+            });
+        }
+        let mut certificates = loaded.0;
+        if !managed.is_empty() {
+            let authority = Arc::new(Authority::open(storage)?);
+            for managed in managed {
+                certificates.issue(&managed.name, Arc::clone(&authority))?;
+            }
+        }
+        let certificates = Arc::new(certificates);
+        let mut servers = HashMap::new();
+        for (name, server) in config.apps.http.iter().flat_map(|http| &http.servers) {
+            let Some(policies) = server
+                .tls_connection_policies
+                .as_ref()
+                .filter(|policies| !policies.is_empty())
+            else {
+                continue;
+            };
+            let policies = policies
+                .iter()
+                .map(|policy| Policy::new(policy, server, &certificates));
+            let policies = policies.collect::<Result<_, _>>()?;
+            servers.insert(name.clone(), Arc::new(TlsServer { policies }));
+        }
+        Ok(Self { servers })
+    }
+
+    /// TLS of a server, by its name in the config; none if it speaks plain HTTP.
+    pub fn server(&self, name: &str) -> Option<&Arc<TlsServer>> {
+        self.servers.get(name)
+    }
+}
+
+impl TlsServer {
+    /// Carries out a handshake. `local` is our end: a client that sends no name is taken to mean it.
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn accept<S>(&self, stream: S, local: SocketAddr) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let hello = start.client_hello();
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let policy = self
+            .policies
+            .iter()
+            .find(|policy| policy.fits(name.as_deref(), &hello));
+        let Some(policy) = policy else {
+            return Err(io::Error::other("no connection policy is for this client"));
+        };
+        let config = policy.config(name.as_deref(), local)?;
+        start.into_stream(config).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! One connection policy: for which clients, and how TLS is spoken with them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fairway_engine::config::{Server, TlsConnectionPolicy};
+use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use serde_json::Value as Json;
+
+use super::certificates::Certificates;
+use super::{TlsError, client};
+
+/// A connection policy, ready to answer.
+#[derive(Debug)]
+pub(super) struct Policy {
+    /// The names that it is for; none: every name.
+    names: Option<Vec<String>>,
+    /// Whether it refuses those that it is for.
+    drop: bool,
+    config: Arc<ServerConfig>,
+    resolver: Resolver,
+}
+
+impl Policy {
+    pub(super) fn new(
+        policy: &TlsConnectionPolicy,
+        server: &Server,
+        certificates: &Arc<Certificates>,
+    ) -> Result<Self, TlsError> {
+        let lower = |name: &Option<String>| name.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let tags = policy
+            .certificate_selection
+            .as_ref()
+            .and_then(|selection| selection.get("any_tag"));
+        let resolver = Resolver {
+            certificates: Arc::clone(certificates),
+            tags: tags.map(strings).unwrap_or_default(),
+            default_name: lower(&policy.default_sni),
+            fallback_name: lower(&policy.fallback_sni),
+        };
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        choose(
+            &mut provider.cipher_suites,
+            policy.cipher_suites.as_deref(),
+            |suite| format!("{:?}", suite.suite()).replace("TLS13_", "TLS_"),
+        )?;
+        choose(&mut provider.kx_groups, policy.curves.as_deref(), |group| {
+            curve(group.name())
+        })?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&versions(policy)?)
+            .map_err(|error| TlsError::unusable("a TLS connection policy", error))?;
+        let builder = match &policy.client_authentication {
+            Some(settings) => builder.with_client_cert_verifier(client::verifier(settings)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(resolver.clone()));
+        config.alpn_protocols = match &policy.alpn {
+            Some(protocols) => protocols
+                .iter()
+                .map(|protocol| protocol.as_bytes().to_vec())
+                .collect(),
+            None => default_protocols(server),
+        };
+        if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
+            config.ticketer = ticketer;
+        }
+        let names = policy
+            .matches
+            .as_ref()
+            .and_then(|matches| matches.get("sni"))
+            .map(strings);
+        Ok(Self {
+            names,
+            drop: policy.drop,
+            config: Arc::new(config),
+            resolver,
+        })
+    }
+
+    /// Whether it is for a client that asks for `name`.
+    pub(super) fn fits(&self, name: Option<&str>, _hello: &ClientHello<'_>) -> bool {
+        let Some(names) = &self.names else { return true };
+        let asked = name.unwrap_or(&self.resolver.default_name);
+        let covers = |pattern: &String| {
+            let wildcard = || {
+                pattern
+                    .strip_prefix("*.")
+                    .zip(asked.split_once('.').map(|(_, parent)| parent))
+            };
+            pattern.eq_ignore_ascii_case(asked)
+                || wildcard().is_some_and(|(pattern, parent)| pattern.eq_ignore_ascii_case(parent))
+        };
+        names.iter().any(covers)
+    }
+
+    /// The settings for a client that it fits.
+    pub(super) fn config(&self, name: Option<&str>, local: SocketAddr) -> io::Result<Arc<ServerConfig>> {
+        if self.drop {
+            return Err(io::Error::other("the connection policy refuses this client"));
+        }
+        if name.is_some() {
+            return Ok(Arc::clone(&self.config));
+        }
+        // A client without a name means the address that it connected to.
+        let address = local.ip().to_canonical().to_string();
+        let Some(key) = self.resolver.find(&address) else {
+            return Ok(Arc::clone(&self.config));
+        };
+        let mut config = (*self.config).clone();
+        config.cert_resolver = Arc::new(Fixed(key));
+        Ok(Arc::new(config))
+    }
+}
+
+/// The order in which protocols are offered, as the server's own list allows.
+fn default_protocols(server: &Server) -> Vec<Vec<u8>> {
+    let has = |protocol: &str| {
+        server
+            .protocols
+            .as_ref()
+            .is_none_or(|protocols| protocols.iter().any(|known| known == protocol))
+    };
+    let offered = [("h2", &b"h2"[..]), ("h1", &b"http/1.1"[..])];
+    offered
+        .into_iter()
+        .filter(|(name, _)| has(name))
+        .map(|(_, protocol)| protocol.to_vec())
+        .collect()
+}
+
+fn versions(
+    policy: &TlsConnectionPolicy,
+) -> Result<Vec<&'static rustls::SupportedProtocolVersion>, TlsError> {
+    let number = |version: &Option<String>, default| match version.as_deref() {
+        None => Ok(default),
+        Some("tls1.2") => Ok(12),
+        Some("tls1.3") => Ok(13),
+        Some(other) => Err(TlsError::unusable(
+            format!("TLS version `{other}`"),
+            "only `tls1.2` and `tls1.3` are spoken",
+        )),
+    };
+    let (least, most) = (
+        number(&policy.protocol_min, 12)?,
+        number(&policy.protocol_max, 13)?,
+    );
+    let all = [(13, &rustls::version::TLS13), (12, &rustls::version::TLS12)];
+    let chosen = all
+        .into_iter()
+        .filter(|(version, _)| (least..=most).contains(version));
+    Ok(chosen.map(|(_, version)| version).collect())
+}
+
+/// Keeps of `all` what `wanted` names, in its order; TLS 1.3 suites always stay, they cannot be chosen.
+fn choose<T: Copy>(
+    all: &mut Vec<T>,
+    wanted: Option<&[String]>,
+    name: impl Fn(&T) -> String,
+) -> Result<(), TlsError> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let always = |item: &T| {
+        let name = name(item);
+        name.starts_with("TLS_AES") || name.starts_with("TLS_CHACHA20")
+    };
+    let mut chosen: Vec<T> = all.iter().copied().filter(always).collect();
+    for word in wanted {
+        let word = word
+            .strip_suffix("_SHA256")
+            .filter(|word| word.ends_with("POLY1305"))
+            .unwrap_or(word);
+        let found = all
+            .iter()
+            .find(|item| name(item).trim_end_matches("_SHA256") == word.trim_end_matches("_SHA256"));
+        let found = found.ok_or_else(|| {
+            let known: Vec<String> = all.iter().map(&name).collect();
+            TlsError::unusable(
+                format!("`{word}`"),
+                format!("not offered; there are {}", known.join(", ")),
+            )
+        })?;
+        chosen.push(*found);
+    }
+    *all = chosen;
+    Ok(())
+}
+
+/// Caddy's names of key exchange groups.
+fn curve(group: rustls::NamedGroup) -> String {
+    match group {
+        rustls::NamedGroup::X25519 => "x25519".to_owned(),
+        rustls::NamedGroup::secp256r1 => "secp256r1".to_owned(),
+        rustls::NamedGroup::secp384r1 => "secp384r1".to_owned(),
+        rustls::NamedGroup::secp521r1 => "secp521r1".to_owned(),
+        rustls::NamedGroup::X25519MLKEM768 => "x25519mlkem768".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+pub(super) fn strings(list: &Json) -> Vec<String> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Chooses the certificate.
+#[derive(Clone, Debug)]
+struct Resolver {
+    certificates: Arc<Certificates>,
+    tags: Vec<String>,
+    default_name: String,
+    fallback_name: String,
+}
+
+impl Resolver {
+    fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.certificates.find(name, &self.tags)
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello
+            .server_name()
+            .map_or_else(|| self.default_name.clone(), str::to_ascii_lowercase);
+        self.find(&name).or_else(|| self.find(&self.fallback_name))
+    }
+}
+
+/// Always the same certificate.
+#[derive(Debug)]
+struct Fixed(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Fixed {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}

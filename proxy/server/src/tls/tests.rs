@@ -1,0 +1,152 @@
+//! Handshakes in memory.
+
+use std::sync::Arc;
+
+use fairway_engine::auto_https::{Issuer, Managed};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use serde_json::json;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+
+/// Takes any certificate: what is looked at is which one came.
+#[derive(Debug)]
+struct Anything;
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+fn tls(policy: serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> Result<Tls, TlsError> {
+    let config: Config = serde_json::from_value(json!({
+        "apps": { "http": { "servers": { "srv0": {
+            "listen": [":443"], "tls_connection_policies": [policy],
+        } } } }
+    }))
+    .unwrap();
+    let managed = |name: &&str| Managed {
+        name: (*name).to_owned(),
+        issuer: Issuer::Internal,
+    };
+    let managed: Vec<Managed> = names.iter().map(managed).collect();
+    Tls::new(&config, Loaded::new(&config)?, &managed, storage)
+}
+
+/// The names of the certificate that a client gets, or that it gets none.
+async fn shake(tls: &Tls, name: &str) -> Result<CertificateDer<'static>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_no_client_auth();
+    let (client, server) = tokio::io::duplex(64 << 10);
+    let local = "127.0.0.1:443".parse().unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let tls = Arc::clone(tls.server("srv0").unwrap());
+    let (client, server) = tokio::join!(connector.connect(name, client), tls.accept(server, local));
+    server.map_err(|error| error.to_string())?;
+    let client = client.map_err(|error| error.to_string())?;
+    Ok(client.get_ref().1.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned())
+}
+
+#[tokio::test]
+async fn each_name_has_its_certificate_and_an_address_stands_for_no_name() {
+    let tls = tls(json!({}), &["a.test", "*.b.test", "127.0.0.1"], None).unwrap();
+    let a = shake(&tls, "a.test").await.unwrap();
+    let b = shake(&tls, "x.b.test").await.unwrap();
+    let address = shake(&tls, "127.0.0.1").await.unwrap();
+    assert!(a != b && b != address);
+    assert_eq!(a, shake(&tls, "A.test").await.unwrap());
+    assert!(shake(&tls, "c.test").await.is_err());
+    assert!(shake(&tls, "x.y.b.test").await.is_err());
+}
+
+#[tokio::test]
+async fn a_policy_is_only_for_its_names() {
+    let tls = tls(
+        json!({ "match": { "sni": ["a.test"] } }),
+        &["a.test", "b.test"],
+        None,
+    )
+    .unwrap();
+    assert!(shake(&tls, "a.test").await.is_ok());
+    assert!(shake(&tls, "b.test").await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_without_its_certificate_stays_outside() {
+    let tls = tls(
+        json!({ "client_authentication": { "mode": "require" } }),
+        &["a.test"],
+        None,
+    )
+    .unwrap();
+    assert!(shake(&tls, "a.test").await.is_err());
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    for policy in [
+        json!({ "protocol_min": "tls1.0" }),
+        json!({ "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"] }),
+        json!({ "curves": ["x448"] }),
+        json!({ "client_authentication": { "mode": "maybe" } }),
+        json!({ "client_authentication": { "mode": "require_and_verify" } }),
+        json!({ "client_authentication": { "trusted_ca_certs_pem_files": ["/nowhere.pem"] } }),
+        json!({ "client_authentication": { "verifiers": [] } }),
+    ] {
+        assert!(tls(policy.clone(), &[], None).is_err(), "{policy}");
+    }
+}
+
+#[test]
+fn the_authority_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = folder.path().join("pki");
+    tls(json!({}), &["a.test"], Some(storage.clone())).unwrap();
+    let root = std::fs::read(storage.join("root.crt")).unwrap();
+    tls(json!({}), &["a.test"], Some(storage.clone())).unwrap();
+    assert_eq!(root, std::fs::read(storage.join("root.crt")).unwrap());
+    std::fs::write(storage.join("root.key"), "broken").unwrap();
+    assert!(tls(json!({}), &["a.test"], Some(storage)).is_err());
+}
