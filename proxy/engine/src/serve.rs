@@ -88,8 +88,13 @@ enum Choice {
 
 /// The first route that matches. Its matchers have been asked, and are not asked again.
 fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerError> {
-    let host = paths::host_of(&exchange.host).to_ascii_lowercase();
-    for position in server.index.candidates(&host) {
+    let host = paths::host_of(&exchange.host);
+    let candidates = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        server.index.candidates(&host.to_ascii_lowercase())
+    } else {
+        server.index.candidates(host)
+    };
+    for position in candidates {
         let route = &server.routes[position];
         if route.matchers.match_any(exchange)? {
             return Ok(if route.terminal {
