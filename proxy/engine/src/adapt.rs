@@ -7,7 +7,7 @@ mod address;
 mod consolidate;
 mod https;
 mod logs;
-mod matcher;
+pub(crate) mod matcher;
 mod options;
 mod order;
 mod scope;

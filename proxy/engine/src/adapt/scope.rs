@@ -1,13 +1,13 @@
 //! A block of directives while it is read: which matchers have names in it, and where its mistakes go.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Tier, Token, suggest};
 
+use super::GlobalOptions;
 use super::consolidate::consolidate;
+use super::matcher::{self, Named};
 use super::order::{Item, Order};
-use super::{GlobalOptions, matcher};
 use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
 use crate::directives::{DIRECTIVES, Directive, NOT_YET, Parse};
 use crate::handlers::subroute;
@@ -66,7 +66,7 @@ pub(crate) struct Scope<'a> {
     /// The named routes that were invoked, for the servers that need them.
     pub invoked: &'a mut Vec<String>,
     /// By name, with `@`.
-    matchers: Rc<HashMap<String, Set>>,
+    matchers: Rc<Named>,
 }
 
 impl<'a> Scope<'a> {
@@ -116,8 +116,8 @@ impl<'a> Scope<'a> {
         if !token.text.starts_with('@') {
             return Ok(None);
         }
-        if let Some(set) = self.matchers.get(&token.text) {
-            return Ok(Some(Some(set.clone())));
+        if let Some(defined) = self.matchers.get(&token.text) {
+            return Ok(Some(Some(defined.set.clone())));
         }
         let name = &token.text;
         Err(Diagnostic::error(
@@ -158,15 +158,13 @@ impl<'a> Scope<'a> {
         segments: &'s [Segment],
     ) -> (Vec<Item>, Vec<(&'s Segment, Vec<SiteValue>)>) {
         let outer = Rc::clone(&self.matchers);
-        let mut inner = (*outer).clone();
         for segment in segments
             .iter()
             .filter(|segment| segment.name.text.starts_with('@'))
         {
-            let defined = matcher::define(segment, &mut inner);
+            let defined = matcher::define(segment, Rc::make_mut(&mut self.matchers));
             self.check(defined);
         }
-        self.matchers = Rc::new(inner);
         let (mut items, mut values) = (Vec::new(), Vec::new());
         for segment in segments
             .iter()
