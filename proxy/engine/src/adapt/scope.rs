@@ -198,7 +198,7 @@ impl<'a> Scope<'a> {
             Parse::OwnMatcher(parse) => parse(args, self)?,
             Parse::Site(parse) => return parse(args, self).map(Some),
         };
-        items.push(Item::new(directive.name, segment, routes));
+        items.extend(Item::of(directive.name, segment, routes));
         Ok(None)
     }
 

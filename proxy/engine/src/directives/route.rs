@@ -1,17 +1,24 @@
-//! `route`
+//! `route` runs its directives in the order in which they are written.
+//!
+//! ```caddyfile
+//! route [<matcher>] {
+//!     <directives…>
+//! }
+//! ```
 
 use fairway_caddyfile::{Args, Diagnostic, Tier};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
-use crate::config::Route;
+use crate::handlers;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "route",
     tier: Tier::Tenant,
-    parse: Parse::OwnMatcher(parse),
+    parse: Parse::Handler(parse),
 };
 
-fn parse(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic> {
-    Ok(Vec::new())
+fn parse(args: Args<'_>, scope: &mut Scope<'_>) -> Result<handlers::Config, Diagnostic> {
+    args.finish()?;
+    Ok(handlers::Config::Subroute(scope.subroute_as_written(&args)))
 }
