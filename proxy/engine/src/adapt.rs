@@ -21,6 +21,8 @@ use fairway_caddyfile::{Diagnostic, Options, Source};
 use crate::config::Config;
 
 pub use options::GlobalOptions;
+#[cfg(test)]
+pub(crate) use scope::test_shared;
 pub(crate) use scope::{Scope, SiteValue};
 
 /// What came out of a Caddyfile.

@@ -22,9 +22,12 @@ pub mod go_regex;
 pub mod handlers;
 pub mod matchers;
 pub mod paths;
+pub mod response_matcher;
 pub mod serve;
 pub mod table;
 pub mod template;
+#[cfg(test)]
+mod test_util;
 pub mod values;
 pub mod world;
 

@@ -4,6 +4,7 @@
 
 mod address;
 mod duration;
+mod header;
 mod size;
 mod status;
 
@@ -12,6 +13,7 @@ pub use address::{
     split_network_address, split_socket_mode,
 };
 pub use duration::{Duration, DurationError};
+pub use header::canonical_header;
 pub use size::{Size, SizeError};
 pub use status::{StatusCode, status_code_matches};
 

@@ -259,3 +259,15 @@ fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
 pub(crate) fn may(token: &Token, lowest: Tier) -> bool {
     token.origin.tier >= lowest
 }
+
+/// What the tests of single directives share: nothing said before.
+#[cfg(test)]
+pub(crate) fn test_shared() -> Shared {
+    Shared {
+        diagnostics: Vec::new(),
+        options: GlobalOptions::default(),
+        order: Order::default(),
+        named_routes: Vec::new(),
+        certificate_tags: Vec::new(),
+    }
+}
