@@ -1,0 +1,197 @@
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::body::Body;
+use crate::exchange::Connection;
+use crate::handlers::reverse_proxy::transport::Transport;
+use crate::world::{Dial, SendError};
+
+const SECRET1: &str = "$2a$05$.muFRdnDb08koDfuK1FqjuKxOd/iY/cJNlD0Lc4Tx4ZTVsCbyMUXy";
+/// `alice:secret1`
+const ALICE: &str = "Basic YWxpY2U6c2VjcmV0MQ==";
+
+/// Does everything at once, and counts it.
+#[derive(Default)]
+struct Here(Cell<usize>);
+
+impl World for Here {
+    async fn send(
+        &self,
+        _: &Dial,
+        _: &Arc<Transport>,
+        _: http::Request<Body>,
+    ) -> Result<http::Response<Body>, SendError> {
+        unreachable!("nothing is sent")
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.0.set(self.0.get() + 1);
+        work()
+    }
+
+    fn file(&self, _: std::fs::File, _: u64, _: u64) -> Body {
+        unreachable!("no file is read")
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing to wait for"),
+    }
+}
+
+fn exchange(authorization: Option<&str>) -> Exchange {
+    let mut request = http::Request::builder().uri("/");
+    if let Some(value) = authorization {
+        request = request.header("Authorization", value);
+    }
+    let connection = Connection {
+        remote: ([127, 0, 0, 1], 1).into(),
+        local: ([127, 0, 0, 1], 2).into(),
+        tls: None,
+    };
+    Exchange::new(request.body(Body::Empty).unwrap(), Arc::new(connection))
+}
+
+fn compile(config: Json) -> Result<Authentication, CompileError> {
+    serde_json::from_value::<Config>(config).unwrap().compile()
+}
+
+fn basic(accounts: Json) -> Json {
+    json!({"providers": {"http_basic": {"accounts": accounts, "hash_cache": {}}}})
+}
+
+/// The user, or the message of the refusal.
+#[track_caller]
+fn check(config: Json, authorization: Option<&str>, expected: Option<&str>) {
+    let handler = compile(config).unwrap();
+    let mut exchange = exchange(authorization);
+    let result = run(handler.handle(&mut exchange, &Here::default()));
+    let user = exchange.values.get("http.auth.user.id").map(Value::to_string);
+    assert_eq!(user.as_deref(), expected, "{authorization:?}");
+    match result {
+        Ok(_) => assert!(expected.is_some()),
+        Err(error) => {
+            assert!(expected.is_none());
+            assert_eq!(error.status, 401);
+        }
+    }
+}
+
+#[test]
+fn who_knows_the_password_comes_in() {
+    let alice = || basic(json!([{"username": "alice", "password": SECRET1}]));
+    check(alice(), Some(ALICE), Some("alice"));
+    check(alice(), Some(&ALICE.replace("Basic", "bASIC")), Some("alice"));
+    let encoded = STANDARD.encode(SECRET1);
+    check(
+        basic(json!([{"username": "alice", "password": encoded}])),
+        Some(ALICE),
+        Some("alice"),
+    );
+}
+
+#[test]
+fn nobody_else_comes_in() {
+    let alice = || basic(json!([{"username": "alice", "password": SECRET1}]));
+    for wrong in [
+        "alice:wrong",
+        "alice:",
+        "alice:secret1 ",
+        "alicesecret1",
+        "bob:secret1",
+        ":secret1",
+        ":",
+    ] {
+        check(alice(), Some(&format!("Basic {}", STANDARD.encode(wrong))), None);
+    }
+    for wrong in [
+        "",
+        "Basic",
+        "Basic ",
+        "Basic !!!",
+        "Bearer YWxpY2U6c2VjcmV0MQ==",
+        "BasicYWxpY2U6c2VjcmV0MQ==",
+    ] {
+        check(alice(), Some(wrong), None);
+    }
+    check(alice(), None, None);
+    check(json!({}), Some(ALICE), None);
+    check(json!({"providers": {}}), Some(ALICE), None);
+    check(basic(json!([])), Some(ALICE), None);
+    let no_hash = STANDARD.encode("secret1");
+    check(
+        basic(json!([{"username": "alice", "password": no_hash}])),
+        Some(ALICE),
+        None,
+    );
+}
+
+#[test]
+fn a_refusal_says_how_to_come_in() {
+    let handler = compile(json!({"providers": {"http_basic": {"realm": "my realm"}}})).unwrap();
+    let mut exchange = exchange(None);
+    let refused = run(handler.handle(&mut exchange, &Here::default()));
+    assert!(refused.is_err());
+    assert_eq!(
+        exchange.response_headers["www-authenticate"],
+        "Basic realm=\"my realm\""
+    );
+}
+
+#[test]
+fn results_are_remembered() {
+    let handler = compile(basic(json!([{"username": "alice", "password": SECRET1}]))).unwrap();
+    let world = Here::default();
+    for _ in 0..3 {
+        assert!(run(handler.handle(&mut exchange(Some(ALICE)), &world)).is_ok());
+    }
+    assert_eq!(world.0.get(), 1);
+}
+
+#[test]
+fn what_cannot_be_a_password_is_refused() {
+    #[track_caller]
+    fn refused(config: Json, expected: &str) {
+        assert_eq!(compile(config).unwrap_err().to_string(), expected);
+    }
+    refused(
+        basic(json!([{"username": "alice", "password": "plaintext"}])),
+        "authentication: user `alice`: the password is neither a hash nor base64 of one",
+    );
+    refused(
+        basic(json!([{"username": "alice", "password": SECRET1.replace("$05$", "$20$")}])),
+        "authentication: user `alice`: the cost 20 of this bcrypt hash is too high, at most 16 is accepted",
+    );
+    refused(
+        basic(json!([{"username": "a", "password": SECRET1}, {"username": "a", "password": SECRET1}])),
+        "authentication: the user `a` is there twice",
+    );
+    refused(
+        basic(json!([{"username": "", "password": SECRET1}])),
+        "authentication: a user needs a name and a hashed password",
+    );
+}
+
+#[test]
+fn json_is_that_of_caddy() {
+    let config = json!({"providers": {"http_basic": {
+        "hash": {"algorithm": "argon2id"},
+        "accounts": [{"username": "a", "password": "b"}],
+        "realm": "r",
+        "hash_cache": {},
+    }}});
+    let read: Config = serde_json::from_value(config.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), config);
+    assert!(!format!("{read:?}").contains("\"b\""));
+    assert_eq!(serde_json::to_value(Config::default()).unwrap(), json!({}));
+}
