@@ -13,6 +13,7 @@ mod trusted_proxies;
 
 pub use logs::AccessLogs;
 pub use trusted_proxies::TrustedProxies;
+pub(crate) use trusted_proxies::parse_range;
 
 /// How deep routes may lie in routes.
 const DEPTH: usize = 100;
