@@ -16,7 +16,10 @@ pub mod path;
 pub mod path_regexp;
 pub mod protocol;
 pub mod query;
+mod regexp;
 pub mod remote_ip;
+#[cfg(test)]
+mod testing;
 pub mod vars;
 
 use fairway_caddyfile::{Diagnostic, Segment, Tier};
@@ -188,7 +191,7 @@ impl Set {
             matchers.push(Matcher::Not(config.compile()?));
         }
         if let Some(config) = path_regexp {
-            matchers.push(Matcher::PathRegexp(config.compile()?));
+            matchers.push(Matcher::PathRegexp(path_regexp::PathRegexp::compile(config)?));
         }
         if let Some(config) = header_regexp {
             matchers.push(Matcher::HeaderRegexp(config.compile()?));

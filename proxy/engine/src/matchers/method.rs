@@ -4,7 +4,7 @@
 //! method <verbs…>
 //! ```
 //!
-//! The verbs are compared as written. Caddy: `http.matchers.method`.
+//! The verbs are compared as written: `get` is not `GET`. JSON: `http.matchers.method`, a list.
 
 use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
 use serde::{Deserialize, Serialize};
@@ -26,11 +26,8 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
     let methods = set.method.get_or_insert_default();
     for line in lines {
         let mut args = Args::new(line);
-        methods.0.extend(
-            args.remaining_required("a method")?
-                .iter()
-                .map(|token| token.text.clone()),
-        );
+        let tokens = args.remaining_required("a method")?;
+        methods.0.extend(tokens.iter().map(|token| token.text.clone()));
         args.no_block()?;
     }
     Ok(())
@@ -49,5 +46,29 @@ impl Config {
 impl Method {
     pub(crate) fn matches(&self, exchange: &Exchange) -> bool {
         self.0.iter().any(|method| **method == *exchange.method.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::matchers::testing::{check, check_json, check_refused};
+
+    #[test]
+    fn lines_add_up() {
+        check_json(
+            "method GET PUT\nmethod FOO",
+            r#"{"method": ["GET", "PUT", "FOO"]}"#,
+        );
+        check_refused("method", "`method` needs a method");
+        check_refused("method GET {\n}", "`method` takes no block");
+    }
+
+    #[test]
+    fn compares_as_written() {
+        check("method GET PUT", "PUT /", true);
+        check("method FOO", "FOO /", true);
+        check("method GET PUT", "POST /", false);
+        check("method get", "GET /", false);
+        check("method G*", "GET /", false);
     }
 }
