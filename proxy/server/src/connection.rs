@@ -1,0 +1,273 @@
+//! A client's connection: TLS, the choice of protocol, and the life of the connection until it ends.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use fairway_engine::exchange::{Connection, Tls};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::plan::Settings;
+use crate::request;
+use crate::running::Slot;
+use crate::traffic::{Local, LocalExecutor};
+use crate::watched::{Order, Watch, Watched};
+
+/// For everything before the first byte of HTTP.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How HTTP/2 begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is said to those who speak HTTP where TLS is spoken.
+const PLAIN_ON_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, remote: SocketAddr) {
+    let Some(slot) = local.slot(listener) else {
+        return;
+    };
+    let Ok(bound) = stream.local_addr() else {
+        return;
+    };
+    let connection = Connection {
+        remote: canonical(remote),
+        local: canonical(bound),
+        tls: None,
+    };
+    let settings = Arc::clone(&slot.settings);
+    let beginning = begin(&slot, stream, connection);
+    let begun = tokio::time::timeout(HANDSHAKE, beginning).await;
+    drop(slot);
+    let Ok(Some(begun)) = begun else {
+        return;
+    };
+    let visit = Visit {
+        local,
+        listener,
+        settings,
+        connection: Arc::new(begun.connection),
+    };
+    match begun.stream {
+        Stream::Plain(stream) => visit.serve(stream, begun.prefix, begun.http2).await,
+        Stream::Tls(stream) => visit.serve(*stream, begun.prefix, begun.http2).await,
+    }
+}
+
+/// IPv4 addresses in their own form, also on sockets of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A connection on which HTTP begins.
+struct Begun {
+    stream: Stream,
+    /// What was read from it already.
+    prefix: Bytes,
+    http2: bool,
+    connection: Connection,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+/// Everything before HTTP. Nothing if there is none to come.
+async fn begin(slot: &Slot, mut stream: TcpStream, mut connection: Connection) -> Option<Begun> {
+    let Some(config) = &slot.tls else {
+        let (prefix, http2) = if slot.settings.h2c {
+            preface(&mut stream).await?
+        } else {
+            (Bytes::new(), false)
+        };
+        return Some(Begun {
+            stream: Stream::Plain(stream),
+            prefix,
+            http2,
+            connection,
+        });
+    };
+    let mut first = [0];
+    if stream.peek(&mut first).await.ok()? == 0 {
+        return None;
+    }
+    if first[0].is_ascii_uppercase() {
+        let _ = stream.write_all(PLAIN_ON_TLS).await;
+        let _ = stream.shutdown().await;
+        // Closing with unread bytes would reset the connection before the client reads the answer.
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+        return None;
+    }
+    let accepted = TlsAcceptor::from(Arc::clone(config)).accept(stream).await;
+    let stream = match accepted {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, client = %connection.remote, "TLS handshake failed");
+            return None;
+        }
+    };
+    let tls = describe(stream.get_ref().1);
+    let http2 = tls.protocol == "h2";
+    connection.tls = Some(tls);
+    Some(Begun {
+        stream: Stream::Tls(Box::new(stream)),
+        prefix: Bytes::new(),
+        http2,
+        connection,
+    })
+}
+
+/// Reads until it is clear whether HTTP/2 begins.
+async fn preface(stream: &mut TcpStream) -> Option<(Bytes, bool)> {
+    let mut read = BytesMut::with_capacity(PREFACE.len());
+    while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+        let mut rest = (&mut *stream).take((PREFACE.len() - read.len()) as u64);
+        if rest.read_buf(&mut read).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let http2 = read == PREFACE;
+    Some((read.freeze(), http2))
+}
+
+fn describe(session: &rustls::ServerConnection) -> Tls {
+    Tls {
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "tls1.3",
+            _ => "tls1.2",
+        },
+        cipher_suite: session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .map_or("", iana_name),
+        protocol: match session.alpn_protocol() {
+            Some(b"h2") => "h2",
+            Some(b"http/1.1") => "http/1.1",
+            _ => "",
+        },
+        server_name: session
+            .server_name()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .into(),
+        resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+    }
+}
+
+/// The name of a cipher suite in the registry; rustls marks those of TLS 1.3.
+fn iana_name(name: &'static str) -> &'static str {
+    match name {
+        "TLS13_AES_128_GCM_SHA256" => "TLS_AES_128_GCM_SHA256",
+        "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
+        "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
+        name => name,
+    }
+}
+
+/// A connection on which HTTP is spoken.
+struct Visit {
+    local: Rc<Local>,
+    listener: usize,
+    settings: Arc<Settings>,
+    connection: Arc<Connection>,
+}
+
+impl Visit {
+    async fn serve<T>(self, io: T, prefix: Bytes, http2: bool)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let watch = Arc::new(Watch::new(Arc::clone(&self.settings)));
+        let looked_after = self.local.watch(&watch);
+        let client = request::Client {
+            local: self.local,
+            listener: self.listener,
+            connection: self.connection,
+            watch: Arc::clone(&watch),
+        };
+        let service = service_fn(|request| request::answer(client.clone(), request));
+        if http2 {
+            let io = TokioIo::new(Watched::new(io, prefix, None));
+            let connection = http2_builder(&self.settings).serve_connection(io, service);
+            run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+        } else if self.settings.h1 {
+            let io = TokioIo::new(Watched::new(io, prefix, Some(Arc::clone(&watch))));
+            let connection = http1_builder(&self.settings)
+                .serve_connection(io, service)
+                .with_upgrades();
+            run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+        }
+        drop(looked_after);
+    }
+}
+
+fn http1_builder(settings: &Settings) -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    // The sweeper measures the time of heads, together with that of idle connections.
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .half_close(true);
+    if let Some(bytes) = settings.max_header_bytes {
+        builder.max_header_size(bytes);
+    }
+    builder
+}
+
+fn http2_builder(settings: &Settings) -> hyper::server::conn::http2::Builder<LocalExecutor> {
+    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+    let header_bytes = settings.max_header_bytes.unwrap_or(64 * 1024);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(250)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(1024)
+        .enable_connect_protocol();
+    builder
+}
+
+/// Drives a connection until it ends by itself or on orders.
+async fn run<C, E>(watch: &Watch, connection: C, finish: impl Fn(Pin<&mut C>))
+where
+    C: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
+    let mut connection = pin!(connection);
+    let mut finishing = false;
+    let mut woken = false;
+    let ended = poll_fn(|context: &mut Context<'_>| {
+        if !woken {
+            woken = true;
+            watch.set_waker(context.waker());
+        }
+        match watch.order() {
+            Order::Finish if !finishing => {
+                finishing = true;
+                finish(connection.as_mut());
+                watch.set_waker(context.waker());
+            }
+            Order::Serve | Order::Finish => {}
+            Order::Close => return Poll::Ready(Ok(())),
+        }
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,268 @@
+//! A request above the HTTP library: rules of targets and hosts, the engine, upgrades, the access log.
+
+mod rules;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use base64::Engine;
+use bytes::Bytes;
+use fairway_engine::body::{Body, BodyError};
+use fairway_engine::exchange::{Connection, Exchange};
+use fairway_engine::paths;
+use fairway_engine::serve::{Served, serve};
+use futures_util::FutureExt;
+use http::header::{
+    CONNECTION, CONTENT_TYPE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SERVER, UPGRADE,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
+
+use crate::access_log::Record;
+use crate::traffic::Local;
+use crate::tunnel;
+use crate::watched::{Busy, Watch};
+
+/// Where a request comes from.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) local: Rc<Local>,
+    pub(crate) listener: usize,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) watch: Arc<Watch>,
+}
+
+/// The client gets nothing: its connection is closed, or its stream reset.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was aborted")]
+pub(crate) struct Aborted;
+
+/// Answers a request.
+pub(crate) async fn answer(
+    client: Client,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Aborted> {
+    let busy = client.watch.begin();
+    let slot = client.local.slot(client.listener).ok_or(Aborted)?;
+    let (mut parts, incoming) = request.into_parts();
+    if let Err(refusal) = rules::check(&mut parts) {
+        return Ok(refusal.into_response().map(|body| Outgoing::new(body, busy)));
+    }
+    if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+        return Ok(Response::new(Outgoing::new(Body::Empty, busy)));
+    }
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let tunnelled = parts.method == Method::CONNECT;
+    if tunnelled {
+        as_upgrade(&mut parts);
+    }
+    let body = if tunnelled || http_body::Body::is_end_stream(&incoming) {
+        Body::Empty
+    } else {
+        Body::stream(incoming.map_err(BodyError::from))
+    };
+    let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
+    exchange.headers.remove(HOST);
+    if slot.settings.strict_sni_host && !rules::names_same_host(&exchange) {
+        return Ok(rules::Refusal::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "the host is not the one that TLS was asked for",
+        )
+        .into_response()
+        .map(|body| Outgoing::new(body, busy)));
+    }
+    exchange
+        .response_headers
+        .insert(SERVER, HeaderValue::from_static("Fairway"));
+    let record = record(
+        &client,
+        &slot.server.logs,
+        slot.settings.log_credentials,
+        &mut exchange,
+    );
+    let server = Arc::clone(&slot.server);
+    drop(slot);
+
+    let serving = AssertUnwindSafe(serve(server, &mut exchange, &client.local.services));
+    let mut response = match serving.catch_unwind().await {
+        Ok(Served::Response(response)) => response,
+        Ok(Served::Abort) => {
+            if let Some(mut record) = record {
+                record.user(&exchange);
+                record.write(0);
+            }
+            return Err(Aborted);
+        }
+        Err(_) => {
+            tracing::error!(uri = exchange.target().path_and_query(), "a handler panicked");
+            let mut response = Response::new(Body::Empty);
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        response = match (upgrade, response.extensions_mut().remove::<OnUpgrade>()) {
+            (Some(client_side), Some(upstream)) => {
+                tunnel::join(&client.local, client_side, upstream);
+                switched(response, tunnelled)
+            }
+            _ => bare(StatusCode::BAD_GATEWAY),
+        };
+    }
+    let record = record.map(|mut record| {
+        record.user(&exchange);
+        record.head(response.status(), response.headers());
+        record
+    });
+    Ok(response.map(|body| Outgoing {
+        body,
+        end: End {
+            record,
+            sent: 0,
+            _busy: busy,
+        },
+    }))
+}
+
+/// The record of a request that is logged. A request's body is counted only then.
+fn record(
+    client: &Client,
+    logs: &fairway_engine::compile::AccessLogs,
+    credentials: bool,
+    exchange: &mut Exchange,
+) -> Option<Box<Record>> {
+    let log = client.local.access_log.as_ref()?;
+    let host = paths::host_of(&exchange.host).to_ascii_lowercase();
+    let loggers = logs.loggers(&host);
+    if loggers.is_empty() {
+        return None;
+    }
+    let record = Box::new(Record::new(Arc::clone(log), loggers, exchange, credentials));
+    exchange.body = record.count(exchange.body.take());
+    Some(record)
+}
+
+fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+/// Turns HTTP/2's way of asking for an upgrade into that of HTTP/1.1, which handlers and upstreams know.
+fn as_upgrade(parts: &mut http::request::Parts) {
+    let protocol = parts.extensions.remove::<Protocol>();
+    let protocol = protocol.and_then(|protocol| HeaderValue::from_str(protocol.as_str()).ok());
+    parts.method = Method::GET;
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Some(protocol) = protocol {
+        parts.headers.insert(UPGRADE, protocol);
+    }
+    if let Ok(key) = HeaderValue::from_str(&websocket_key()) {
+        parts.headers.insert(SEC_WEBSOCKET_KEY, key);
+    }
+}
+
+/// A nonce: it need not be secret, only unlikely to come twice.
+fn websocket_key() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let half = || RandomState::new().hash_one(std::time::Instant::now());
+    let bytes = [half().to_be_bytes(), half().to_be_bytes()].concat();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// The response to an upgrade: as it is, or as HTTP/2 says it.
+fn switched(mut response: Response<Body>, tunnelled: bool) -> Response<Body> {
+    *response.body_mut() = Body::Empty;
+    if tunnelled {
+        *response.status_mut() = StatusCode::OK;
+        for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+            response.headers_mut().remove(name);
+        }
+    }
+    response
+}
+
+/// The body of a response on its way out. When it is dropped the request is over.
+pub(crate) struct Outgoing {
+    body: Body,
+    end: End,
+}
+
+struct End {
+    record: Option<Box<Record>>,
+    sent: u64,
+    _busy: Busy,
+}
+
+impl Outgoing {
+    fn new(body: Body, busy: Busy) -> Self {
+        Self {
+            body,
+            end: End {
+                record: None,
+                sent: 0,
+                _busy: busy,
+            },
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            record.write(self.sent);
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let poll = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &poll
+            && let Some(data) = frame.data_ref()
+        {
+            self.end.sent += data.len() as u64;
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl rules::Refusal {
+    fn into_response(self) -> Response<Body> {
+        let text = format!("{}: {}", self.status, self.reason);
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        if self.version < Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,246 @@
+//! The running data plane, as the control side sees it: start, swap, end.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fairway_engine::table::{Server, Table};
+use tokio::sync::{mpsc, watch};
+
+use crate::access_log::AccessLog;
+use crate::bind::bind;
+use crate::plan::{Plan, Settings};
+use crate::traffic::{self, Seat};
+
+/// Gives the TLS config of a server by its name; none: it is plain.
+pub type TlsConfigs<'a> = &'a dyn Fn(&str) -> Option<Arc<rustls::ServerConfig>>;
+
+/// How the data plane runs.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Traffic threads; as many as the process has cores, by its quota, without it.
+    pub threads: Option<NonZeroUsize>,
+    /// Where access logs go; nowhere without it.
+    pub access_log: Option<Arc<dyn AccessLog>>,
+}
+
+/// Why the data plane did not start, or a plan could not be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that cannot be listened on.
+    #[error("listening on {address} for server {server}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The server that wants it.
+        server: Box<str>,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A plan that names a server which the table does not have.
+    #[error("the table has no server {0}")]
+    Server(Box<str>),
+    /// Threads cannot be started.
+    #[error("starting traffic threads")]
+    Threads(#[source] io::Error),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All requests and tunnels came to their end.
+    Drained,
+    /// The grace period did, before them.
+    Cut,
+}
+
+/// What the traffic threads do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serve,
+    Drain,
+    Cut,
+}
+
+/// What wakes the traffic threads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signal {
+    /// Counts swaps.
+    pub(crate) generation: u64,
+    pub(crate) phase: Phase,
+}
+
+/// What is served behind each listener, by the listener's number.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) slots: Box<[Option<Arc<Slot>>]>,
+}
+
+/// What is served behind a listener.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) server: Arc<Server>,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// New listeners of a thread, with their numbers.
+pub(crate) type Inbox = Arc<Mutex<Vec<(usize, TcpListener)>>>;
+
+/// A listener that is open.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    wanted: SocketAddr,
+    bound: SocketAddr,
+}
+
+/// The running data plane. Dropping it cuts everything off.
+pub struct Running {
+    published: Arc<ArcSwap<Published>>,
+    signal: watch::Sender<Signal>,
+    inboxes: Vec<Inbox>,
+    open: Mutex<Vec<Open>>,
+    threads: Vec<JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Running {
+    /// Binds all addresses of the plan, then starts to serve the table on them.
+    pub fn start(
+        table: &Arc<Table>,
+        plan: &Plan,
+        tls: TlsConfigs<'_>,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        let threads = match options.threads {
+            Some(threads) => threads.get(),
+            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        };
+        let (signal, receiver) = watch::channel(Signal {
+            generation: 0,
+            phase: Phase::Serve,
+        });
+        let (alive, ended) = mpsc::channel(1);
+        let mut running = Self {
+            published: Arc::default(),
+            signal,
+            inboxes: (0..threads).map(|_| Inbox::default()).collect(),
+            open: Mutex::default(),
+            threads: Vec::with_capacity(threads),
+            ended,
+        };
+        running.swap(table, plan, tls)?;
+        let helpers = traffic::Helpers::start(threads).map_err(StartError::Threads)?;
+        for (number, inbox) in running.inboxes.iter().enumerate() {
+            let seat = Seat {
+                published: Arc::clone(&running.published),
+                signal: receiver.clone(),
+                inbox: Arc::clone(inbox),
+                access_log: options.access_log.clone(),
+                helpers: helpers.clone(),
+                alive: alive.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("traffic-{number}"))
+                .spawn(move || seat.run());
+            running.threads.push(thread.map_err(StartError::Threads)?);
+        }
+        Ok(running)
+    }
+
+    /// Serves another table from the next request on. New addresses are bound before anything changes; those that the
+    /// plan no longer names stay open until the end, and connections to them are closed.
+    pub fn swap(&self, table: &Arc<Table>, plan: &Plan, tls: TlsConfigs<'_>) -> Result<(), StartError> {
+        let servers: HashMap<&str, &Arc<Server>> = table
+            .servers
+            .iter()
+            .map(|server| (&*server.name, server))
+            .collect();
+        let mut configs = HashMap::new();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now_open = open.clone();
+        let mut fresh = Vec::new();
+        let mut slots: Vec<Option<Arc<Slot>>> = vec![None; open.len()];
+        for listener in &plan.listeners {
+            let server = servers
+                .get(&*listener.server)
+                .ok_or_else(|| StartError::Server(listener.server.clone()))?;
+            let config = configs
+                .entry(&*listener.server)
+                .or_insert_with(|| tls(&listener.server));
+            let slot = Some(Arc::new(Slot {
+                server: Arc::clone(server),
+                tls: config.clone().filter(|_| listener.may_tls),
+                settings: Arc::clone(&listener.settings),
+            }));
+            let free = |(number, open): (usize, &Open)| {
+                (open.wanted == listener.address && slots[number].is_none()).then_some(number)
+            };
+            if let Some(number) = now_open.iter().enumerate().find_map(free) {
+                slots[number] = slot;
+                continue;
+            }
+            let failed = |source| StartError::Bind {
+                address: listener.address,
+                server: listener.server.clone(),
+                source,
+            };
+            let sockets = bind(listener.address, self.inboxes.len()).map_err(failed)?;
+            let bound = sockets.first().map(TcpListener::local_addr);
+            now_open.push(Open {
+                wanted: listener.address,
+                bound: bound.transpose().map_err(failed)?.unwrap_or(listener.address),
+            });
+            fresh.push((slots.len(), sockets));
+            slots.push(slot);
+        }
+        self.published.store(Arc::new(Published { slots: slots.into() }));
+        for (number, sockets) in fresh {
+            for (inbox, socket) in self.inboxes.iter().zip(sockets) {
+                let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+                inbox.push((number, socket));
+            }
+        }
+        *open = now_open;
+        drop(open);
+        self.signal.send_modify(|signal| signal.generation += 1);
+        Ok(())
+    }
+
+    /// The addresses that are listened on, in the order in which plans named them first.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().map(|open| open.bound).collect()
+    }
+
+    /// Ends: no new connections, then waits until requests and tunnels are done, for at most `grace`; without end if
+    /// there is none. Dropping the future cuts off what is left.
+    pub async fn shutdown(mut self, grace: Option<Duration>) -> Ending {
+        self.signal.send_modify(|signal| signal.phase = Phase::Drain);
+        let ending = match grace {
+            None => {
+                self.ended.recv().await;
+                Ending::Drained
+            }
+            Some(grace) => match tokio::time::timeout(grace, self.ended.recv()).await {
+                Ok(_) => Ending::Drained,
+                Err(_) => Ending::Cut,
+            },
+        };
+        self.signal.send_modify(|signal| signal.phase = Phase::Cut);
+        self.ended.recv().await;
+        ending
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal.send_modify(|signal| signal.phase = Phase::Cut);
+    }
+}

@@ -1,0 +1,114 @@
+//! A pool: the connections of one traffic thread to one address by one transport.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use fairway_engine::body::Body;
+use fairway_engine::handlers::reverse_proxy::transport::KeepAlive;
+use hyper::client::conn::{http1, http2};
+
+/// A connection that carries one request at a time.
+pub(super) type Http1 = http1::SendRequest<Body>;
+
+/// A connection to send a request on.
+pub(super) enum Sender {
+    Http1(Http1),
+    Http2(http2::SendRequest<Body>),
+}
+
+/// The connections to one address. Its lock is never waited for: only one thread comes here. It is a lock because
+/// bodies, which give connections back, may have to be sendable.
+pub(super) struct Pool {
+    keepalive: KeepAlive,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Default)]
+struct Connections {
+    /// Idle ones; the last used is used first.
+    idle: Vec<Idle>,
+    /// The one that all share.
+    shared: Option<http2::SendRequest<Body>>,
+}
+
+struct Idle {
+    sender: Http1,
+    since: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(keepalive: KeepAlive) -> Self {
+        Self {
+            keepalive,
+            connections: Mutex::default(),
+        }
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that is ready. For an upgrade it must be one of its own.
+    pub(super) fn take(&self, upgrade: bool) -> Option<Sender> {
+        let mut connections = self.connections();
+        if !upgrade && let Some(shared) = &connections.shared {
+            if !shared.is_closed() {
+                return Some(Sender::Http2(shared.clone()));
+            }
+            connections.shared = None;
+        }
+        // Those that are not ready yet are still busy with the end of their last request.
+        connections.idle.retain(|idle| !idle.sender.is_closed());
+        let ready = connections
+            .idle
+            .iter()
+            .rposition(|idle| idle.sender.is_ready() && idle.since.elapsed() < self.keepalive.idle)?;
+        Some(Sender::Http1(connections.idle.remove(ready).sender))
+    }
+
+    /// Takes back a connection after its request.
+    pub(super) fn put(&self, sender: Http1) {
+        let mut connections = self.connections();
+        if !self.keepalive.enabled || sender.is_closed() {
+            return;
+        }
+        if connections.idle.len() >= self.keepalive.max_idle_per_host {
+            if self.keepalive.max_idle_per_host == 0 {
+                return;
+            }
+            connections.idle.remove(0);
+        }
+        connections.idle.push(Idle {
+            sender,
+            since: Instant::now(),
+        });
+    }
+
+    /// Lets others share a new connection, if it can be shared.
+    pub(super) fn share(&self, sender: &Sender) {
+        if let Sender::Http2(sender) = sender {
+            self.connections().shared = Some(sender.clone());
+        }
+    }
+
+    /// Closes what has been idle for too long.
+    pub(super) fn sweep(&self, now: Instant) {
+        let mut connections = self.connections();
+        let limit = self.keepalive.idle;
+        connections
+            .idle
+            .retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < limit);
+        if connections
+            .shared
+            .as_ref()
+            .is_some_and(http2::SendRequest::is_closed)
+        {
+            connections.shared = None;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let connections = self.connections();
+        connections.idle.is_empty() && connections.shared.is_none()
+    }
+}
