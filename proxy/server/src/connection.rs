@@ -14,7 +14,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use crate::plan::Settings;
 use crate::request;
@@ -85,7 +84,7 @@ enum Stream {
 
 /// Everything before HTTP. Nothing if there is none to come.
 async fn begin(slot: &Slot, mut stream: TcpStream, mut connection: Connection) -> Option<Begun> {
-    let Some(config) = &slot.tls else {
+    let Some(tls) = &slot.tls else {
         let (prefix, http2) = if slot.settings.h2c {
             preface(&mut stream).await?
         } else {
@@ -110,8 +109,7 @@ async fn begin(slot: &Slot, mut stream: TcpStream, mut connection: Connection) -
         while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
         return None;
     }
-    let accepted = TlsAcceptor::from(Arc::clone(config)).accept(stream).await;
-    let stream = match accepted {
+    let stream = match tls.accept(stream, connection.local).await {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, client = %connection.remote, "TLS handshake failed");

@@ -28,4 +28,4 @@ mod world;
 
 pub use access_log::{AccessLog, Entry};
 pub use plan::{Listener, Plan, PlanError, Settings, plan};
-pub use running::{Ending, Options, Running, StartError, TlsConfigs};
+pub use running::{Ending, Options, Running, StartError};

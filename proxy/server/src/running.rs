@@ -15,10 +15,8 @@ use tokio::sync::{mpsc, watch};
 use crate::access_log::AccessLog;
 use crate::bind::bind;
 use crate::plan::{Plan, Settings};
+use crate::tls::{Tls, TlsServer};
 use crate::traffic::{self, Seat};
-
-/// Gives the TLS config of a server by its name; none: it is plain.
-pub type TlsConfigs<'a> = &'a dyn Fn(&str) -> Option<Arc<rustls::ServerConfig>>;
 
 /// How the data plane runs.
 #[derive(Clone, Default)]
@@ -86,7 +84,7 @@ pub(crate) struct Published {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) server: Arc<Server>,
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) tls: Option<Arc<TlsServer>>,
     pub(crate) settings: Arc<Settings>,
 }
 
@@ -115,7 +113,7 @@ impl Running {
     pub fn start(
         table: &Arc<Table>,
         plan: &Plan,
-        tls: TlsConfigs<'_>,
+        tls: &Tls,
         options: &Options,
     ) -> Result<Self, StartError> {
         let threads = match options.threads {
@@ -156,13 +154,12 @@ impl Running {
 
     /// Serves another table from the next request on. New addresses are bound before anything changes; those that the
     /// plan no longer names stay open until the end, and connections to them are closed.
-    pub fn swap(&self, table: &Arc<Table>, plan: &Plan, tls: TlsConfigs<'_>) -> Result<(), StartError> {
+    pub fn swap(&self, table: &Arc<Table>, plan: &Plan, tls: &Tls) -> Result<(), StartError> {
         let servers: HashMap<&str, &Arc<Server>> = table
             .servers
             .iter()
             .map(|server| (&*server.name, server))
             .collect();
-        let mut configs = HashMap::new();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut now_open = open.clone();
         let mut fresh = Vec::new();
@@ -171,12 +168,10 @@ impl Running {
             let server = servers
                 .get(&*listener.server)
                 .ok_or_else(|| StartError::Server(listener.server.clone()))?;
-            let config = configs
-                .entry(&*listener.server)
-                .or_insert_with(|| tls(&listener.server));
+            let speaks_tls = tls.server(&listener.server).filter(|_| listener.may_tls);
             let slot = Some(Arc::new(Slot {
                 server: Arc::clone(server),
-                tls: config.clone().filter(|_| listener.may_tls),
+                tls: speaks_tls.cloned(),
                 settings: Arc::clone(&listener.settings),
             }));
             let free = |(number, open): (usize, &Open)| {
