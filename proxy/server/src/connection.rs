@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fairway_engine::exchange::{Connection, Tls};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -189,30 +190,36 @@ impl Visit {
     {
         let watch = Arc::new(Watch::new(Arc::clone(&self.settings)));
         let looked_after = self.local.watch(&watch);
-        let client = request::Client {
+        let client = Rc::new(request::Client {
             local: self.local,
             listener: self.listener,
+            settings: Arc::clone(&self.settings),
             connection: self.connection,
             watch: Arc::clone(&watch),
-        };
-        let service = service_fn(|request| request::answer(client.clone(), request));
+        });
+        let service = service_fn(|request| request::answer(Rc::clone(&client), request));
         if http2 {
             let io = TokioIo::new(Watched::new(io, prefix, None));
             let connection = http2_builder(&self.settings).serve_connection(io, service);
-            run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+            run(&watch, connection, http2::Connection::graceful_shutdown).await;
         } else if self.settings.h1 {
             let io = TokioIo::new(Watched::new(io, prefix, Some(Arc::clone(&watch))));
             let connection = http1_builder(&self.settings)
                 .serve_connection(io, service)
                 .with_upgrades();
-            run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+            run(
+                &watch,
+                connection,
+                http1::UpgradeableConnection::graceful_shutdown,
+            )
+            .await;
         }
         drop(looked_after);
     }
 }
 
-fn http1_builder(settings: &Settings) -> hyper::server::conn::http1::Builder {
-    let mut builder = hyper::server::conn::http1::Builder::new();
+fn http1_builder(settings: &Settings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     // The sweeper measures the time of heads, together with that of idle connections.
     builder
         .timer(TokioTimer::new())
@@ -224,8 +231,8 @@ fn http1_builder(settings: &Settings) -> hyper::server::conn::http1::Builder {
     builder
 }
 
-fn http2_builder(settings: &Settings) -> hyper::server::conn::http2::Builder<LocalExecutor> {
-    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+fn http2_builder(settings: &Settings) -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(LocalExecutor);
     let header_bytes = settings.max_header_bytes.unwrap_or(64 * 1024);
     builder
         .timer(TokioTimer::new())
@@ -248,22 +255,23 @@ where
 {
     let mut connection = pin!(connection);
     let mut finishing = false;
-    let mut woken = false;
+    let mut known = false;
     let ended = poll_fn(|context: &mut Context<'_>| {
-        if !woken {
-            woken = true;
+        if !known {
+            known = true;
             watch.set_waker(context.waker());
         }
-        match watch.order() {
-            Order::Finish if !finishing => {
-                finishing = true;
-                finish(connection.as_mut());
-                watch.set_waker(context.waker());
-            }
-            Order::Serve | Order::Finish => {}
-            Order::Close => return Poll::Ready(Ok(())),
+        if watch.order() == Order::Close {
+            return Poll::Ready(Ok(()));
         }
-        connection.as_mut().poll(context)
+        let mut poll = connection.as_mut().poll(context);
+        // After polling: the first request of a connection may have come just now.
+        if poll.is_pending() && !finishing && watch.order() == Order::Finish {
+            finishing = true;
+            finish(connection.as_mut());
+            poll = connection.as_mut().poll(context);
+        }
+        poll
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "connection ended");

@@ -29,3 +29,6 @@ mod world;
 pub use access_log::{AccessLog, Entry};
 pub use plan::{Listener, Plan, PlanError, Settings, plan};
 pub use running::{Ending, Options, Running, StartError};
+
+#[cfg(test)]
+mod tests;

@@ -60,8 +60,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            read_header_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(300),
+            read_header_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_mins(5),
             write_timeout: None,
             max_header_bytes: None,
             h1: true,
@@ -252,7 +252,7 @@ mod tests {
 
     /// Plans servers; gives `address server may_tls` for each listener, or the error.
     #[track_caller]
-    fn check(servers: serde_json::Value, expected: &[&str]) {
+    fn check(servers: &serde_json::Value, expected: &[&str]) {
         let config = serde_json::from_value(json!({"apps": {"http": {"servers": servers}}})).unwrap();
         let planned = match plan(&config) {
             Ok(plan) => plan
@@ -267,40 +267,43 @@ mod tests {
 
     #[test]
     fn addresses_of_every_form() {
-        check(json!({"a": {"listen": [":80"]}}), &["[::]:80 a false"]);
+        check(&json!({"a": {"listen": [":80"]}}), &["[::]:80 a false"]);
         check(
-            json!({"a": {"listen": ["127.0.0.1:443"]}}),
+            &json!({"a": {"listen": ["127.0.0.1:443"]}}),
             &["127.0.0.1:443 a true"],
         );
-        check(json!({"a": {"listen": ["[::1]:8080"]}}), &["[::1]:8080 a true"]);
-        check(json!({"a": {"listen": ["tcp4/:80"]}}), &["0.0.0.0:80 a false"]);
+        check(&json!({"a": {"listen": ["[::1]:8080"]}}), &["[::1]:8080 a true"]);
+        check(&json!({"a": {"listen": ["tcp4/:80"]}}), &["0.0.0.0:80 a false"]);
         check(
-            json!({"a": {"listen": ["localhost:81"]}}),
+            &json!({"a": {"listen": ["localhost:81"]}}),
             &["127.0.0.1:81 a true"],
         );
         check(
-            json!({"a": {"listen": [":80-82", ":81"]}}),
+            &json!({"a": {"listen": [":80-82", ":81"]}}),
             &["[::]:80 a false", "[::]:81 a true", "[::]:82 a true"],
         );
     }
 
     #[test]
     fn what_cannot_be_listened_on_is_named() {
-        check(json!({"a": {"listen": [":x"]}}), &["server a: listening on `:x`"]);
         check(
-            json!({"a": {"listen": ["unix//run/a"]}}),
+            &json!({"a": {"listen": [":x"]}}),
+            &["server a: listening on `:x`"],
+        );
+        check(
+            &json!({"a": {"listen": ["unix//run/a"]}}),
             &["server a: listening on `unix` addresses is not supported yet"],
         );
         check(
-            json!({"a": {"listen": [":1-65535"]}}),
+            &json!({"a": {"listen": [":1-65535"]}}),
             &["server a: listening on more than 1000 ports by one address is not supported yet"],
         );
         check(
-            json!({"a": {"listen": [":1"]}, "b": {"listen": [":1"]}}),
+            &json!({"a": {"listen": [":1"]}, "b": {"listen": [":1"]}}),
             &["servers a and b both listen on [::]:1"],
         );
         check(
-            json!({"a": {"listener_wrappers": [{"wrapper": "proxy_protocol"}]}}),
+            &json!({"a": {"listener_wrappers": [{"wrapper": "proxy_protocol"}]}}),
             &["server a: listener wrapper `proxy_protocol` is not supported yet"],
         );
     }

@@ -26,15 +26,16 @@ use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use crate::access_log::Record;
+use crate::plan::Settings;
 use crate::traffic::Local;
 use crate::tunnel;
 use crate::watched::{Busy, Watch};
 
-/// Where a request comes from.
-#[derive(Clone)]
+/// Where requests come from.
 pub(crate) struct Client {
     pub(crate) local: Rc<Local>,
     pub(crate) listener: usize,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) watch: Arc<Watch>,
 }
@@ -46,11 +47,11 @@ pub(crate) struct Aborted;
 
 /// Answers a request.
 pub(crate) async fn answer(
-    client: Client,
+    client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Aborted> {
     let busy = client.watch.begin();
-    let slot = client.local.slot(client.listener).ok_or(Aborted)?;
+    let server = client.local.server(client.listener).ok_or(Aborted)?;
     let (mut parts, incoming) = request.into_parts();
     if let Err(refusal) = rules::check(&mut parts) {
         return Ok(refusal.into_response().map(|body| Outgoing::new(body, busy)));
@@ -70,7 +71,7 @@ pub(crate) async fn answer(
     };
     let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
     exchange.headers.remove(HOST);
-    if slot.settings.strict_sni_host && !rules::names_same_host(&exchange) {
+    if client.settings.strict_sni_host && !rules::names_same_host(&exchange) {
         return Ok(rules::Refusal::new(
             StatusCode::MISDIRECTED_REQUEST,
             "the host is not the one that TLS was asked for",
@@ -81,30 +82,16 @@ pub(crate) async fn answer(
     exchange
         .response_headers
         .insert(SERVER, HeaderValue::from_static("Fairway"));
-    let record = record(
-        &client,
-        &slot.server.logs,
-        slot.settings.log_credentials,
-        &mut exchange,
-    );
-    let server = Arc::clone(&slot.server);
-    drop(slot);
-
-    let serving = AssertUnwindSafe(serve(server, &mut exchange, &client.local.services));
-    let mut response = match serving.catch_unwind().await {
-        Ok(Served::Response(response)) => response,
-        Ok(Served::Abort) => {
+    let record = record(&client, &server.logs, &mut exchange);
+    let serving = spare_the_rest(serve(server, &mut exchange, &client.local.services));
+    let mut response = match serving.await {
+        Served::Response(response) => response,
+        Served::Abort => {
             if let Some(mut record) = record {
                 record.user(&exchange);
                 record.write(0);
             }
             return Err(Aborted);
-        }
-        Err(_) => {
-            tracing::error!(uri = exchange.target().path_and_query(), "a handler panicked");
-            let mut response = Response::new(Body::Empty);
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            response
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -131,11 +118,19 @@ pub(crate) async fn answer(
     }))
 }
 
+/// Answers 500 to a request whose handler panics; the connection and all others go on.
+async fn spare_the_rest(serving: impl Future<Output = Served>) -> Served {
+    let ended = AssertUnwindSafe(serving).catch_unwind().await;
+    ended.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked");
+        Served::Response(bare(StatusCode::INTERNAL_SERVER_ERROR))
+    })
+}
+
 /// The record of a request that is logged. A request's body is counted only then.
 fn record(
     client: &Client,
     logs: &fairway_engine::compile::AccessLogs,
-    credentials: bool,
     exchange: &mut Exchange,
 ) -> Option<Box<Record>> {
     let log = client.local.access_log.as_ref()?;
@@ -144,7 +139,12 @@ fn record(
     if loggers.is_empty() {
         return None;
     }
-    let record = Box::new(Record::new(Arc::clone(log), loggers, exchange, credentials));
+    let record = Box::new(Record::new(
+        Arc::clone(log),
+        loggers,
+        exchange,
+        client.settings.log_credentials,
+    ));
     exchange.body = record.count(exchange.body.take());
     Some(record)
 }
@@ -187,6 +187,10 @@ fn switched(mut response: Response<Body>, tunnelled: bool) -> Response<Body> {
         for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
             response.headers_mut().remove(name);
         }
+    } else {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     response
 }
@@ -264,5 +268,28 @@ impl rules::Refusal {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_answers_500() {
+        let served = spare_the_rest(async { panic!("as a test") }).await;
+        let Served::Response(response) = served else {
+            panic!("no response")
+        };
+        assert_eq!(response.status(), 500);
+    }
+
+    #[test]
+    fn websocket_keys_are_sixteen_bytes() {
+        let decoded = base64::engine::general_purpose::STANDARD
+            .decode(websocket_key())
+            .unwrap();
+        assert_eq!(decoded.len(), 16);
+        assert_ne!(websocket_key(), websocket_key());
     }
 }

@@ -110,12 +110,7 @@ pub struct Running {
 
 impl Running {
     /// Binds all addresses of the plan, then starts to serve the table on them.
-    pub fn start(
-        table: &Arc<Table>,
-        plan: &Plan,
-        tls: &Tls,
-        options: &Options,
-    ) -> Result<Self, StartError> {
+    pub fn start(table: &Arc<Table>, plan: &Plan, tls: &Tls, options: &Options) -> Result<Self, StartError> {
         let threads = match options.threads {
             Some(threads) => threads.get(),
             None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),

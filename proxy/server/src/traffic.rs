@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
+use fairway_engine::table::Server;
 use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle, LocalOptions};
@@ -140,6 +141,13 @@ impl Local {
     pub(crate) fn slot(&self, listener: usize) -> Option<Arc<Slot>> {
         let mut cache = self.cache.borrow_mut();
         cache.load().slots.get(listener)?.clone()
+    }
+
+    /// The server behind a listener now. Its count is the only thing that requests of several threads share.
+    pub(crate) fn server(&self, listener: usize) -> Option<Arc<Server>> {
+        let mut cache = self.cache.borrow_mut();
+        let slot = cache.load().slots.get(listener)?.as_ref()?;
+        Some(Arc::clone(&slot.server))
     }
 
     /// Adds a connection to those that are looked after, until the guard is dropped.

@@ -395,3 +395,6 @@ impl http_body::Body for Noticed {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -14,6 +14,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::plan::Settings;
+
+/// How long a connection without a request may live on at the end.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What a connection has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(crate) struct Watch {
     /// Since when it is as it is, in milliseconds of [`now`].
     since: AtomicU64,
     order: AtomicU8,
+    /// Whether no request came yet.
+    fresh: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -49,6 +54,7 @@ impl Watch {
             in_head: AtomicU8::new(1),
             since: AtomicU64::new(now()),
             order: AtomicU8::new(0),
+            fresh: AtomicBool::new(true),
             waker: Mutex::new(None),
         }
     }
@@ -58,10 +64,12 @@ impl Watch {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 
-    /// What the connection has been told.
+    /// What the connection has been told. One that was just accepted may send its first request before it ends: it
+    /// is there because nobody told its client otherwise.
     pub(crate) fn order(&self) -> Order {
         match self.order.load(Relaxed) {
             0 => Order::Serve,
+            1 if self.fresh.load(Relaxed) => Order::Serve,
             1 => Order::Finish,
             _ => Order::Close,
         }
@@ -71,16 +79,23 @@ impl Watch {
     pub(crate) fn tell(&self, order: Order) {
         let before = self.order.fetch_max(order as u8, Relaxed);
         if before < order as u8 {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = &*waker {
+            waker.wake_by_ref();
         }
     }
 
     /// Ends the connection if it took too long over something.
     pub(crate) fn sweep(&self, now: u64) {
         let spent = Duration::from_millis(now.saturating_sub(self.since.load(Relaxed)));
+        if self.order.load(Relaxed) == 1 && spent > FRESH && self.fresh.swap(false, Relaxed) {
+            self.wake();
+        }
         let (limit, order) = if self.active.load(Relaxed) > 0 {
             match self.settings.write_timeout {
                 Some(limit) => (limit, Order::Close),
@@ -98,6 +113,7 @@ impl Watch {
 
     /// A request's head is complete. What is returned stands for the request until its response is out.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
+        self.fresh.store(false, Relaxed);
         if self.active.fetch_add(1, Relaxed) == 0 {
             self.in_head.store(0, Relaxed);
             self.since.store(now(), Relaxed);
@@ -233,6 +249,18 @@ mod tests {
         drop(busy);
         check(&watch, 99, Order::Serve);
         check(&watch, 101, Order::Finish);
+    }
+
+    #[test]
+    fn a_first_request_may_still_come_at_the_end() {
+        let watch = watch();
+        watch.tell(Order::Finish);
+        check(&watch, 0, Order::Serve);
+        check(&watch, 2, Order::Finish);
+        let watch = self::watch();
+        watch.tell(Order::Finish);
+        drop(watch.begin());
+        check(&watch, 0, Order::Finish);
     }
 
     #[test]

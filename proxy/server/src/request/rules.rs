@@ -128,8 +128,6 @@ fn framing(parts: &Parts) -> Result<(), Fault> {
 mod tests {
     use http::Request;
 
-    use super::*;
-
     /// Judges a request line with headers; gives the status and reason of a refusal.
     #[track_caller]
     fn check(method: &str, target: &str, headers: &[(&str, &str)], expected: Option<(u16, &str)>) {

@@ -28,12 +28,18 @@ struct Connections {
     /// Idle ones; the last used is used first.
     idle: Vec<Idle>,
     /// The one that all share.
-    shared: Option<http2::SendRequest<Body>>,
+    shared: Option<Shared>,
 }
 
 struct Idle {
     sender: Http1,
     since: Instant,
+}
+
+struct Shared {
+    sender: http2::SendRequest<Body>,
+    /// When a request was sent on it.
+    used: Instant,
 }
 
 impl Pool {
@@ -51,9 +57,10 @@ impl Pool {
     /// A connection that is ready. For an upgrade it must be one of its own.
     pub(super) fn take(&self, upgrade: bool) -> Option<Sender> {
         let mut connections = self.connections();
-        if !upgrade && let Some(shared) = &connections.shared {
-            if !shared.is_closed() {
-                return Some(Sender::Http2(shared.clone()));
+        if !upgrade && let Some(shared) = &mut connections.shared {
+            if !shared.sender.is_closed() {
+                shared.used = Instant::now();
+                return Some(Sender::Http2(shared.sender.clone()));
             }
             connections.shared = None;
         }
@@ -87,7 +94,10 @@ impl Pool {
     /// Lets others share a new connection, if it can be shared.
     pub(super) fn share(&self, sender: &Sender) {
         if let Sender::Http2(sender) = sender {
-            self.connections().shared = Some(sender.clone());
+            self.connections().shared = Some(Shared {
+                sender: sender.clone(),
+                used: Instant::now(),
+            });
         }
     }
 
@@ -98,13 +108,10 @@ impl Pool {
         connections
             .idle
             .retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < limit);
-        if connections
-            .shared
-            .as_ref()
-            .is_some_and(http2::SendRequest::is_closed)
-        {
-            connections.shared = None;
-        }
+        // Requests under way hold the shared connection themselves.
+        connections.shared = connections.shared.take().filter(|shared| {
+            !shared.sender.is_closed() && now.saturating_duration_since(shared.used) < limit
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {
