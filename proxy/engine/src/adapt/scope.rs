@@ -47,6 +47,7 @@ pub(crate) struct SiteLog {
 }
 
 /// What all blocks of one file share.
+#[derive(Default)]
 pub(crate) struct Shared {
     pub diagnostics: Vec<Diagnostic>,
     pub options: GlobalOptions,
@@ -139,17 +140,26 @@ impl<'a> Scope<'a> {
         self.block(args.segment().block.as_ref(), false)
     }
 
+    /// Reads directives that all give routes, in the order of the table.
+    pub(crate) fn routes(&mut self, segments: &[Segment]) -> Vec<Route> {
+        self.routes_of_block(segments, true)
+    }
+
     fn block(&mut self, block: Option<&Block>, sorted: bool) -> subroute::Config {
-        let (items, values) = self.items(block.map_or(&[][..], |block| &block.segments));
+        subroute::Config {
+            routes: self.routes_of_block(block.map_or(&[][..], |block| &block.segments), sorted),
+            ..subroute::Config::default()
+        }
+    }
+
+    fn routes_of_block(&mut self, segments: &[Segment], sorted: bool) -> Vec<Route> {
+        let (items, values) = self.items(segments);
         for (segment, _) in &values {
             let name = &segment.name.text;
             let message = format!("`{name}` belongs directly into a site, not into a block of it");
             self.report(Diagnostic::error("misplaced-directive", *segment, message));
         }
-        subroute::Config {
-            routes: self.assemble(items, sorted),
-            ..subroute::Config::default()
-        }
+        self.assemble(items, sorted)
     }
 
     /// Reads directives: those that give routes, and what the others say about the site.

@@ -1,13 +1,29 @@
 //! Sites gathered into servers by their listeners.
+//!
+//! Each address of a site belongs to a listener; listeners that serve the same addresses of the same sites are one
+//! server, named `srv0`, `srv1` and so on in the order of their listeners.
+
+mod build;
+mod logs;
+mod named;
+mod place;
+mod policies;
+mod site;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_caddyfile::{Options, Source, Span};
+use fairway_caddyfile::{Diagnostic, File, Options, Source, Span};
+use indexmap::IndexMap;
 
-use super::address::Address;
-use super::{Adapted, SiteValue};
-use crate::config::Config;
+use super::address::{Address, Ports};
+use super::scope::Shared;
+use super::{Adapted, SiteValue, https, logs as loggers, options, shorthand};
+use crate::config::{Config, Http, Server};
+use crate::directives::{DIRECTIVES, NOT_YET};
+use build::Builder;
+use named::NamedRoutes;
+use site::Site;
 
 /// A site as one server has it: a site whose addresses lie on several listeners is in several servers.
 #[derive(Debug)]
@@ -23,9 +39,90 @@ pub(crate) struct SiteFacts {
 }
 
 pub(super) fn adapt(source: Arc<Source>, options: &Options<'_>) -> Adapted {
-    let parsed = fairway_caddyfile::parse(source, options);
-    Adapted {
-        config: Config::default(),
+    let mut parsed = fairway_caddyfile::parse(source, options);
+    let file = &mut parsed.file;
+    let names = file.named_routes.iter().map(|route| route.name.text.clone());
+    let mut shared = Shared {
         diagnostics: parsed.diagnostics,
+        named_routes: names.collect(),
+        ..Shared::default()
+    };
+    if let Some(global) = &file.global {
+        options::read(global, &mut shared);
     }
+    remove_directives_as_addresses(file, &mut shared);
+    let named = file.named_routes.iter_mut().map(|route| &mut route.block);
+    let blocks = named.chain(file.sites.iter_mut().map(|site| &mut site.block));
+    blocks.for_each(shorthand::apply);
+
+    let config = config(file, &mut shared);
+    shared
+        .diagnostics
+        .sort_by_key(|diagnostic| (diagnostic.span.source.name().to_owned(), diagnostic.span.start));
+    Adapted {
+        config,
+        diagnostics: shared.diagnostics,
+    }
+}
+
+fn config(file: &File, shared: &mut Shared) -> Config {
+    let named = NamedRoutes::read(&file.named_routes, shared);
+    let mut groups = 0;
+    let mut sites: Vec<Site> = file
+        .sites
+        .iter()
+        .map(|site| Site::read(site, shared, &mut groups))
+        .collect();
+    // Cloned, so that others may borrow what is shared while they look at them.
+    let global = shared.options.clone();
+    let ports = Ports {
+        http: global.http_port.unwrap_or(80),
+        https: global.https_port.unwrap_or(443),
+    };
+
+    let mut servers: IndexMap<String, Server> = IndexMap::new();
+    let mut facts: Vec<SiteFacts> = Vec::new();
+    let placed = place::place(&sites, &global.default_bind, ports, shared);
+    for (number, placed) in placed.into_iter().enumerate() {
+        let builder = Builder::new(&global, ports, &named, shared, &mut groups);
+        let (mut server, mut of_server) = builder.build(placed, &mut sites);
+        options::apply_to_server(&mut server, &global);
+        let name =
+            options::server_name(&server, &global).map_or_else(|| format!("srv{number}"), str::to_owned);
+        of_server
+            .iter_mut()
+            .for_each(|site| site.server.clone_from(&name));
+        facts.extend(of_server);
+        servers.insert(name, server);
+    }
+
+    let mut config = Config::default();
+    config.apps.http = (!servers.is_empty()).then(|| Http {
+        servers,
+        ..Http::default()
+    });
+    config.apps.tls = https::tls_app(&facts, shared);
+    config.logging = loggers::logging(&facts, &global);
+    options::apply_to_config(&mut config, &global);
+    config
+}
+
+/// A directive outside of every site looks like the address of one.
+fn remove_directives_as_addresses(file: &mut File, shared: &mut Shared) {
+    let is_directive =
+        |name: &str| DIRECTIVES.iter().any(|directive| directive.name == name) || NOT_YET.contains(&name);
+    file.sites.retain(|site| {
+        let Some(key) = site.keys.iter().find(|key| is_directive(&key.text)) else {
+            return true;
+        };
+        let message = format!(
+            "`{}` is a directive, but stands where an address belongs",
+            key.text
+        );
+        let diagnostic = Diagnostic::error("directive-as-address", key, message)
+            .label("read as an address")
+            .help("put it into a site: `example.com { … }`");
+        shared.diagnostics.push(diagnostic);
+        false
+    });
 }

@@ -1,10 +1,21 @@
-//! `handle_path`
+//! `handle_path` is a `handle` for one path that strips what the path begins with.
+//!
+//! ```caddyfile
+//! handle_path <path> {
+//!     <directives…>
+//! }
+//! ```
+//!
+//! `/api/*` strips `/api`; it does not match `/api` itself.
 
 use fairway_caddyfile::{Args, Diagnostic, Tier};
+use serde_json::json;
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
 use crate::config::Route;
+use crate::handlers::{self, Config};
+use crate::matchers::{Set, path};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "handle_path",
@@ -12,6 +23,33 @@ pub(crate) const DIRECTIVE: Directive = Directive {
     parse: Parse::OwnMatcher(parse),
 };
 
-fn parse(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic> {
-    Ok(Vec::new())
+fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic> {
+    let token = args.required("a path")?;
+    if !token.text.starts_with('/') {
+        let message = format!(
+            "`handle_path` needs a path that begins with `/`, not `{}`",
+            token.text
+        );
+        return Err(Diagnostic::error("invalid-value", token, message)
+            .label("not a path")
+            .help("for other matchers, use `handle`, and `uri strip_prefix` in it"));
+    }
+    args.finish()?;
+    let pattern = token.text.as_str();
+    let prefix = pattern
+        .strip_suffix("/*")
+        .or_else(|| pattern.strip_suffix('*'))
+        .unwrap_or(pattern);
+    let mut subroute = scope.subroute(&args);
+    subroute.routes.insert(0, Route::new(None, strip(prefix)));
+    let set = Set {
+        path: Some(path::Config(vec![token.text.clone()])),
+        ..Set::default()
+    };
+    Ok(vec![Route::new(Some(set), Config::Subroute(subroute))])
+}
+
+fn strip(prefix: &str) -> handlers::Config {
+    let json = json!({"handler": "rewrite", "strip_path_prefix": prefix});
+    serde_json::from_value(json).expect("a rewrite may strip a prefix")
 }
