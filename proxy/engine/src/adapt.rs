@@ -5,13 +5,14 @@
 
 mod address;
 mod consolidate;
-mod https;
-mod logs;
+pub(crate) mod https;
+pub(crate) mod logs;
 pub(crate) mod matcher;
 mod options;
 mod order;
 mod scope;
 mod servers;
+pub(crate) mod settings;
 mod shorthand;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::config::Config;
 pub use options::GlobalOptions;
 #[cfg(test)]
 pub(crate) use scope::test_shared;
-pub(crate) use scope::{Scope, SiteValue};
+pub(crate) use scope::{Scope, Shared, SiteValue};
 
 /// What came out of a Caddyfile.
 #[derive(Debug)]

@@ -28,6 +28,8 @@ pub(crate) enum SiteValue {
         key: String,
         tag: String,
     },
+    /// `tls { load FOLDER }`: certificates of all files in folders.
+    CertificateFolders(Vec<String>),
     /// `tls force_automate`
     ForceAutomate,
     /// `log`
@@ -57,6 +59,8 @@ pub(crate) struct Shared {
     pub named_routes: Vec<String>,
     /// The tags given to certificates of files, by their paths: `cert0`, `cert1`.
     pub certificate_tags: Vec<(String, String)>,
+    /// How many loggers of sites got a name by their number: `log0`, `log1`.
+    pub numbered_loggers: usize,
 }
 
 /// A block of directives while it is read.
