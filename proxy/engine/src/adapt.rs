@@ -46,3 +46,31 @@ impl Adapted {
 pub fn adapt(source: Arc<Source>, options: &Options<'_>) -> Adapted {
     servers::adapt(source, options)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fairway_caddyfile::Origin;
+    use serde_json::Value as Json;
+
+    use super::*;
+
+    fn adapt_text(text: &str) -> Adapted {
+        let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", text);
+        super::adapt(source, &Options::default())
+    }
+
+    /// The JSON of a file without mistakes.
+    #[track_caller]
+    pub(crate) fn adapt(text: &str) -> Json {
+        let adapted = adapt_text(text);
+        let mistakes: Vec<_> = adapted.diagnostics.iter().map(Diagnostic::one_line).collect();
+        assert_eq!(mistakes, [""; 0], "{text}");
+        serde_json::to_value(adapted.config).expect("a config is printed as JSON")
+    }
+
+    /// What is wrong with a file.
+    pub(crate) fn mistakes(text: &str) -> Vec<String> {
+        let adapted = adapt_text(text);
+        adapted.diagnostics.iter().map(Diagnostic::one_line).collect()
+    }
+}

@@ -168,7 +168,7 @@ pub enum IpSource {
     /// As listed.
     Static {
         /// Addresses and ranges in CIDR form.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ranges: Vec<String>,
     },
 }

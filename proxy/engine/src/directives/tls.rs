@@ -1,9 +1,41 @@
-//! `tls`
+//! `tls`: how TLS is spoken with the hosts of a site, and where their certificates come from.
+//!
+//! ```caddyfile
+//! tls internal|force_automate|EMAIL {
+//!     protocols MIN [MAX]
+//!     ciphers SUITE…
+//!     curves CURVE…
+//!     alpn PROTOCOL…
+//!     load FOLDER…
+//!     ca URL
+//!     ca_root FILE
+//!     eab KEY_ID MAC_KEY
+//!     key_type TYPE
+//!     on_demand
+//!     reuse_private_keys
+//!     renewal_window_ratio RATIO
+//!     client_auth { … }
+//!     issuer NAME …
+//!     get_certificate http URL
+//!     insecure_secrets_log FILE
+//! }
+//! tls CERTIFICATE_FILE KEY_FILE { … }
+//! ```
+//!
+//! `tls internal` is a test.
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+mod client_auth;
+
+use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token};
+use serde_json::{Value as Json, json};
 
 use super::{Directive, Parse};
+use crate::adapt::https::issuers;
+use crate::adapt::settings::{
+    Object, append, flag, invalid, named, no_dns_provider, one_of, put, ratio, single, text, texts,
+};
 use crate::adapt::{Scope, SiteValue};
+use crate::config::{Policy, TlsConnectionPolicy};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "tls",
@@ -11,6 +43,369 @@ pub(crate) const DIRECTIVE: Directive = Directive {
     parse: Parse::Site(parse),
 };
 
-fn parse(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Diagnostic> {
-    Ok(Vec::new())
+/// What the lines have said so far.
+#[derive(Default)]
+struct Tls {
+    connection: TlsConnectionPolicy,
+    automation: Policy,
+    /// What is said about ACME without naming an issuer.
+    acme: Option<Object>,
+    internal: bool,
+    folders: Vec<String>,
+    force_automate: bool,
+    /// The first line about the DNS challenge, which needs a provider.
+    dns: Option<Token>,
+}
+
+fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Diagnostic> {
+    let mut tls = Tls::default();
+    let mut values = Vec::new();
+    match args.remaining() {
+        [] if !args.has_block() || args.block().is_empty() => {
+            return Err(args.missing("`internal`, an email address, two files, or a block"));
+        }
+        [] => {}
+        [word] => tls.word(word)?,
+        [certificate, key] => values.extend(tls.files(&certificate.text, &key.text, scope)),
+        [_, _, surplus, ..] => return Err(args.unexpected(surplus)),
+    }
+    for line in args.block() {
+        tls.line(&args, line)?;
+    }
+    if let Some(token) = &tls.dns {
+        let message = format!("`{}` needs a DNS provider, and Fairway has none yet", token.text);
+        return Err(Diagnostic::error("not-yet", token, message));
+    }
+    tls.finish(&args, scope, values)
+}
+
+impl Tls {
+    /// The only word behind `tls`.
+    fn word(&mut self, word: &Token) -> Result<(), Diagnostic> {
+        match word.text.as_str() {
+            "internal" => self.internal = true,
+            "force_automate" => self.force_automate = true,
+            email if email.contains('@') => put(self.acme(), "email", email),
+            _ => {
+                let why = "is neither `internal` nor `force_automate` nor an email address";
+                return Err(invalid(word, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// A certificate and its key. A file is loaded once, whatever the number of sites that name it, and is chosen by
+    /// its tag.
+    fn files(&mut self, certificate: &str, key: &str, scope: &mut Scope<'_>) -> Option<SiteValue> {
+        let tags = &mut scope.shared.certificate_tags;
+        let known = tags.iter().find(|(file, _)| file == certificate);
+        let (tag, new) = match known {
+            Some((_, tag)) => (tag.clone(), false),
+            None => (format!("cert{}", tags.len()), true),
+        };
+        if new {
+            tags.push((certificate.to_owned(), tag.clone()));
+        }
+        let selection = [("any_tag".to_owned(), json!([tag]))];
+        self.connection.certificate_selection = Some(selection.into_iter().collect());
+        new.then(|| SiteValue::CertificateFiles {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            tag,
+        })
+    }
+
+    fn line(&mut self, args: &Args<'_>, line: &Segment) -> Result<(), Diagnostic> {
+        let mut line_args = Args::new(line);
+        let name = line.name.text.as_str();
+        match name {
+            "protocols" | "ciphers" | "curves" | "alpn" | "insecure_secrets_log" | "client_auth" => {
+                self.connection_line(line_args, name)?;
+            }
+            "load" => self.folders.extend(texts(&mut line_args, "folders")?),
+            "ca" => put(self.acme(), "ca", text(&mut line_args, "a URL")?),
+            "ca_root" => {
+                let file = text(&mut line_args, "a file")?;
+                append(self.acme(), "trusted_roots_pem_files", [file.into()]);
+            }
+            "eab" => {
+                let eab = issuers::eab(line_args)?;
+                put(self.acme(), "external_account", eab);
+            }
+            "key_type" => self.automation.key_type = Some(text(&mut line_args, "a type of key")?),
+            "on_demand" => self.automation.on_demand = flag(&line_args)?,
+            "reuse_private_keys" => self.automation.reuse_private_keys = flag(&line_args)?,
+            "force_automate" => self.force_automate = flag(&line_args)?,
+            "renewal_window_ratio" => self.automation.renewal_window_ratio = Some(ratio(&mut line_args)?),
+            "issuer" => self.automation.issuers.push(issuers::read(line_args)?),
+            "get_certificate" => self.automation.get_certificate.push(get_certificate(line_args)?),
+            "dns" => return Err(no_dns_provider(line)),
+            _ if issuers::DNS_SETTINGS.contains(&name) => {
+                issuers::dns_setting(line, issuers::challenge(self.acme(), "dns"))?;
+                self.dns.get_or_insert_with(|| line.name.clone());
+            }
+            _ => return Err(args.unknown_subdirective(line, KNOWN.into_iter().chain(issuers::DNS_SETTINGS))),
+        }
+        Ok(())
+    }
+
+    fn connection_line(&mut self, mut args: Args<'_>, name: &str) -> Result<(), Diagnostic> {
+        let policy = &mut self.connection;
+        match name {
+            "protocols" => {
+                let lowest = args.required("the lowest version, `tls1.2` or `tls1.3`")?;
+                policy.protocol_min = Some(one_of(lowest, &PROTOCOLS)?.to_owned());
+                if let Some(highest) = args.next_arg() {
+                    policy.protocol_max = Some(one_of(highest, &PROTOCOLS)?.to_owned());
+                }
+                args.finish_line()?;
+            }
+            "ciphers" => words(args, "cipher suites", &CIPHERS, &mut policy.cipher_suites)?,
+            "curves" => words(args, "curves", &CURVES, &mut policy.curves)?,
+            "alpn" => policy.alpn = Some(texts(&mut args, "protocols")?),
+            "insecure_secrets_log" => policy.insecure_secrets_log = Some(text(&mut args, "a file")?),
+            _ => policy.client_authentication = Some(client_auth::read(&args)?),
+        }
+        Ok(())
+    }
+
+    fn acme(&mut self) -> &mut Object {
+        self.acme.get_or_insert_with(Object::new)
+    }
+
+    /// The values for the site; the connection policy is always among them, since it is what turns TLS on.
+    fn finish(
+        mut self,
+        args: &Args<'_>,
+        scope: &Scope<'_>,
+        mut values: Vec<SiteValue>,
+    ) -> Result<Vec<SiteValue>, Diagnostic> {
+        let explicit = !self.automation.issuers.is_empty();
+        if explicit && (self.acme.is_some() || self.internal) {
+            let message =
+                "`issuer` excludes other lines about an issuer; write them into the block of `issuer`";
+            return Err(args.error("conflicting-options", message));
+        }
+        if self.acme.is_some() && self.internal {
+            let message = "`tls internal` excludes lines about ACME";
+            return Err(args.error("conflicting-options", message));
+        }
+        if let Some(acme) = &self.acme {
+            self.automation.issuers = issuers::implied(acme, &scope.shared.options);
+        }
+        if self.internal {
+            self.automation.issuers = vec![json!({"module": "internal"})];
+        }
+        if !self.folders.is_empty() {
+            values.push(SiteValue::CertificateFolders(self.folders));
+        }
+        if self.automation != Policy::default() {
+            values.push(SiteValue::Automation(self.automation));
+        }
+        if self.force_automate {
+            values.push(SiteValue::ForceAutomate);
+        }
+        values.push(SiteValue::TlsPolicy(self.connection));
+        Ok(values)
+    }
+}
+
+const KNOWN: [&str; 18] = [
+    "alpn",
+    "ca",
+    "ca_root",
+    "ciphers",
+    "client_auth",
+    "curves",
+    "dns",
+    "eab",
+    "force_automate",
+    "get_certificate",
+    "insecure_secrets_log",
+    "issuer",
+    "key_type",
+    "load",
+    "on_demand",
+    "protocols",
+    "renewal_window_ratio",
+    "reuse_private_keys",
+];
+
+const PROTOCOLS: [&str; 2] = ["tls1.2", "tls1.3"];
+
+const CURVES: [&str; 5] = ["x25519mlkem768", "x25519", "secp256r1", "secp384r1", "secp521r1"];
+
+/// Those that Go counts as secure.
+const CIPHERS: [&str; 13] = [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+fn words(
+    mut args: Args<'_>,
+    what: &str,
+    known: &[&str],
+    into: &mut Option<Vec<String>>,
+) -> Result<(), Diagnostic> {
+    for token in args.remaining_required(what)? {
+        let word = one_of(token, known)?.to_owned();
+        into.get_or_insert_default().push(word);
+    }
+    args.no_block()
+}
+
+/// `get_certificate http URL`
+fn get_certificate(mut args: Args<'_>) -> Result<Json, Diagnostic> {
+    let kind = args.required("who has the certificate: `http`")?;
+    one_of(kind, &["http"])?;
+    let mut manager = named("via", "http");
+    put(&mut manager, "url", single(&mut args, "a URL")?.text.as_str());
+    Ok(manager.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use fairway_caddyfile::{Options, Origin, Source};
+
+    use super::*;
+    use crate::adapt::Shared;
+
+    /// What one site's directives say: `[connection policy, automation policy, other values…]`.
+    fn read(lines: &str) -> Result<Json, String> {
+        let text = format!("example.com\n{lines}\n");
+        let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", text);
+        let parsed = fairway_caddyfile::parse(source, &Options::default());
+        let mut shared = Shared::default();
+        let (mut groups, mut invoked) = (0, Vec::new());
+        let mut scope = Scope::new(&mut shared, &mut groups, &mut invoked);
+        let mut found = json!({});
+        for segment in &parsed.file.sites[0].block.segments {
+            let values = parse(Args::new(segment), &mut scope).map_err(|mistake| mistake.one_line())?;
+            for value in values {
+                match value {
+                    SiteValue::TlsPolicy(policy) => found["policy"] = serde_json::to_value(policy).unwrap(),
+                    SiteValue::Automation(policy) => {
+                        found["automation"] = serde_json::to_value(policy).unwrap()
+                    }
+                    SiteValue::CertificateFiles {
+                        certificate,
+                        key,
+                        tag,
+                    } => {
+                        found[tag] = json!([certificate, key]);
+                    }
+                    SiteValue::CertificateFolders(folders) => found["folders"] = json!(folders),
+                    SiteValue::ForceAutomate => found["force"] = true.into(),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    #[track_caller]
+    fn check(lines: &str, expected: Json) {
+        assert_eq!(read(lines), Ok(expected), "{lines}");
+    }
+
+    #[track_caller]
+    fn refuse(lines: &str, expected: &str) {
+        assert_eq!(read(lines), Err(expected.to_owned()), "{lines}");
+    }
+
+    #[test]
+    fn first_line() {
+        check(
+            "tls internal",
+            json!({"policy": {}, "automation": {"issuers": [{"module": "internal"}]}}),
+        );
+        check("tls force_automate", json!({"policy": {}, "force": true}));
+        check(
+            "tls a@b.c {\nca https://x\n}",
+            json!({"policy": {}, "automation": {"issuers": [{"module": "acme", "email": "a@b.c", "ca": "https://x"}]}}),
+        );
+        check(
+            "tls a.pem a.key\ntls b.pem b.key\ntls a.pem a.key",
+            json!({
+                "cert0": ["a.pem", "a.key"], "cert1": ["b.pem", "b.key"],
+                "policy": {"certificate_selection": {"any_tag": ["cert0"]}}
+            }),
+        );
+    }
+
+    #[test]
+    fn lines_of_the_block() {
+        check(
+            "tls {\nprotocols tls1.2 tls1.3\nciphers TLS_AES_128_GCM_SHA256\ncurves x25519 secp256r1\nalpn h2\ninsecure_secrets_log f\n}",
+            json!({"policy": {
+                "protocol_min": "tls1.2", "protocol_max": "tls1.3", "cipher_suites": ["TLS_AES_128_GCM_SHA256"],
+                "curves": ["x25519", "secp256r1"], "alpn": ["h2"], "insecure_secrets_log": "f"
+            }}),
+        );
+        check(
+            "tls {\non_demand\nkey_type p256\nreuse_private_keys\nrenewal_window_ratio 0.5\nget_certificate http http://x\nload a b\n}",
+            json!({
+                "policy": {}, "folders": ["a", "b"],
+                "automation": {
+                    "on_demand": true, "key_type": "p256", "reuse_private_keys": true, "renewal_window_ratio": 0.5,
+                    "get_certificate": [{"via": "http", "url": "http://x"}]
+                }
+            }),
+        );
+        check(
+            "tls {\nissuer acme\nissuer internal {\nca x\n}\n}",
+            json!({"policy": {}, "automation": {"issuers": [{"module": "acme"}, {"module": "internal", "ca": "x"}]}}),
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        refuse(
+            "tls",
+            "Caddyfile:2:1: `tls` needs `internal`, an email address, two files, or a block",
+        );
+        refuse(
+            "tls x",
+            "Caddyfile:2:5: `x` is neither `internal` nor `force_automate` nor an email address",
+        );
+        refuse(
+            "tls a b c",
+            "Caddyfile:2:9: `tls` takes no further argument, but `c` follows",
+        );
+        refuse(
+            "tls {\nprotocols tls1.1\n}",
+            "Caddyfile:3:11: `tls1.1` is not known here; did you mean `tls1.2`?",
+        );
+        refuse(
+            "tls {\ncurve x\n}",
+            "Caddyfile:3:1: `tls` has no subdirective `curve`; did you mean `curves`?",
+        );
+        refuse(
+            "tls internal {\nca x\n}",
+            "Caddyfile:2:1: `tls internal` excludes lines about ACME",
+        );
+        refuse(
+            "tls internal {\nissuer acme\n}",
+            "Caddyfile:2:1: `issuer` excludes other lines about an issuer; write them into the block of `issuer`",
+        );
+        refuse(
+            "tls {\nresolvers 1.1.1.1\n}",
+            "Caddyfile:3:1: `resolvers` needs a DNS provider, and Fairway has none yet",
+        );
+        refuse(
+            "tls {\nrenewal_window_ratio 2\n}",
+            "Caddyfile:3:22: `2` is not between 0 and 1",
+        );
+    }
 }

@@ -77,6 +77,7 @@ impl<'b> Builder<'b> {
         server.logs = logs::access_logs(&facts);
         let mistake = policies::conflicting_schemes(&facts, &server, self.ports, policies.any());
         self.shared.diagnostics.extend(mistake);
+        policies.shield(&facts);
         server.tls_connection_policies = policies.finish(&mut self.shared.diagnostics);
         server.routes = consolidate(std::mem::take(&mut server.routes));
         (server, facts)

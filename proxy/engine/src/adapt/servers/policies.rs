@@ -8,7 +8,7 @@ use fairway_caddyfile::{Diagnostic, Span};
 use serde_json::json;
 
 use super::super::address::{Address, Ports};
-use super::super::{GlobalOptions, SiteValue};
+use super::super::{GlobalOptions, SiteValue, https};
 use super::{SiteFacts, site};
 use crate::config::{Server, TlsConnectionPolicy};
 use crate::values::NetworkAddress;
@@ -114,6 +114,11 @@ impl<'o> Policies<'o> {
             }
         }
         has_policy
+    }
+
+    /// Lets no site ask the clients of another for certificates, through a wildcard.
+    pub(super) fn shield(&mut self, sites: &[SiteFacts]) {
+        https::shield(&mut self.policies, sites);
     }
 
     /// All policies, those that can be joined joined, and one for all hosts at the end where it is needed: TLS must

@@ -1,0 +1,493 @@
+//! How the certificates of a file's sites are got: `apps.tls`.
+
+use std::collections::{BTreeSet, HashSet};
+
+use fairway_caddyfile::Diagnostic;
+use serde_json::{Value as Json, json};
+
+use super::{automations, hosts, is_forced, issuers, listens_elsewhere, subjects};
+use crate::adapt::GlobalOptions;
+use crate::adapt::scope::{Shared, SiteValue};
+use crate::adapt::servers::SiteFacts;
+use crate::config::{Automation, Policy, Tls};
+
+/// A policy while it is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Draft {
+    policy: Policy,
+    /// The issuer is `internal` because of the names, not because someone said so.
+    implied_internal: bool,
+}
+
+/// Makes `apps.tls` of the sites of all servers, which come in the order of the servers, and within a server in the
+/// order of its routes. None if there is nothing to say. Mistakes go to `shared`.
+pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
+    let options = shared.options.clone();
+    let mut mistakes = Vec::new();
+    let mut tls = Tls::default();
+    let mut drafts = Drafts::new(&options, sites.first(), &mut mistakes);
+    let mut automated = BTreeSet::new();
+    for site in sites {
+        let all_http = site.keys.iter().all(|key| key.scheme == "http");
+        if all_http || !listens_elsewhere(&site.listen, options.http_port()) {
+            continue;
+        }
+        if is_forced(site) {
+            automated.extend(hosts(site));
+        }
+        drafts.site(site, &mut mistakes);
+    }
+    let mut policies = drafts.finish();
+
+    let hidden = hosts_beside_every_host(sites, &options);
+    let internal: Vec<String> = hidden
+        .iter()
+        .filter(|host| !subjects::qualifies_for_public(host))
+        .cloned()
+        .collect();
+    automated.extend(hidden);
+    if !internal.is_empty() {
+        policies.push(internal_only(Policy::default(), internal));
+    }
+    certificates(&mut tls, sites, automated);
+
+    for draft in &mut policies {
+        issuers_of_globals(&mut draft.policy, &options);
+        for issuer in &mut draft.policy.issuers {
+            issuers::fill_in(issuer, &options);
+        }
+    }
+    let policies = consolidate(policies);
+    mistakes.extend(ambiguous(&policies, sites));
+    let automation = Automation {
+        policies,
+        on_demand: options.on_demand_tls.clone(),
+        ocsp_interval: interval(options.ocsp_interval),
+        renew_interval: interval(options.renew_interval),
+        storage_clean_interval: interval(options.storage_clean_interval),
+    };
+    tls.automation = Some(automation).filter(|automation| *automation != Automation::default());
+    tls.resolvers = Some(options.tls_resolvers).filter(|resolvers| !resolvers.is_empty());
+    tls.disable_ocsp_stapling = options.ocsp_stapling_off;
+    tls.disable_storage_check = options.storage_check_off;
+    tls.disable_storage_clean = options.storage_clean_off;
+    shared.diagnostics.extend(mistakes);
+    Some(tls).filter(|tls| *tls != Tls::default())
+}
+
+/// The drafts of all sites. Sites for every host share one draft, the catch-all.
+struct Drafts<'o> {
+    options: &'o GlobalOptions,
+    drafts: Vec<Draft>,
+    /// Which of them is the catch-all.
+    catch_all: Option<usize>,
+}
+
+impl<'o> Drafts<'o> {
+    fn new(options: &'o GlobalOptions, first: Option<&SiteFacts>, mistakes: &mut Vec<Diagnostic>) -> Self {
+        if options.local_certs && !options.cert_issuers.is_empty() {
+            if let Some(key) = first.and_then(|site| site.keys.first()) {
+                let message = "the global options `local_certs` and `cert_issuer` exclude each other";
+                mistakes.push(Diagnostic::error("conflicting-options", &key.span, message));
+            }
+        }
+        let base = base(options);
+        Self {
+            options,
+            catch_all: base.as_ref().map(|_| 0),
+            drafts: base.into_iter().collect(),
+        }
+    }
+
+    fn site(&mut self, site: &SiteFacts, mistakes: &mut Vec<Diagnostic>) {
+        let for_all = hosts(site).is_empty();
+        let shared = self.catch_all.filter(|_| for_all);
+        let index = shared.unwrap_or_else(|| {
+            self.drafts.push(base(self.options).unwrap_or_default());
+            self.drafts.len() - 1
+        });
+        if for_all {
+            self.catch_all = Some(index);
+        }
+        let draft = &mut self.drafts[index];
+        apply(&mut draft.policy, site, shared.is_some(), mistakes);
+        draft.policy.subjects = subjects_of(site, self.options.http_port());
+        let split = split_internal(draft, site, mistakes);
+        self.drafts.extend(split);
+    }
+
+    fn finish(self) -> Vec<Draft> {
+        self.drafts
+    }
+}
+
+/// The policy that global options describe; none without such options.
+fn base(options: &GlobalOptions) -> Option<Draft> {
+    let acme = options.acme_ca.is_some()
+        || options.acme_ca_root.is_some()
+        || options.acme_eab.is_some()
+        || options.preferred_chains.is_some();
+    let others = !options.cert_issuers.is_empty()
+        || options.local_certs
+        || options.key_type.is_some()
+        || options.ocsp_stapling_off
+        || options.renewal_window_ratio.is_some();
+    if !acme && !others {
+        return None;
+    }
+    let mut issuers = options.cert_issuers.clone();
+    if issuers.is_empty() && options.local_certs {
+        issuers.push(json!({"module": "internal"}));
+    }
+    let policy = Policy {
+        issuers,
+        key_type: options.key_type.clone().filter(|key_type| !key_type.is_empty()),
+        renewal_window_ratio: options.renewal_window_ratio,
+        disable_ocsp_stapling: options.ocsp_stapling_off,
+        ..Policy::default()
+    };
+    Some(Draft {
+        policy,
+        implied_internal: false,
+    })
+}
+
+/// Puts what a site's `tls` directives say into its policy.
+fn apply(policy: &mut Policy, site: &SiteFacts, is_shared: bool, mistakes: &mut Vec<Diagnostic>) {
+    let said: Vec<&Policy> = automations(site).collect();
+    policy.on_demand |= said.iter().any(|said| said.on_demand);
+    policy.reuse_private_keys |= said.iter().any(|said| said.reuse_private_keys);
+    if let Some(key_type) = said.iter().find_map(|said| said.key_type.clone()) {
+        policy.key_type = Some(key_type);
+    }
+    if let Some(ratio) = said.iter().find_map(|said| said.renewal_window_ratio) {
+        policy.renewal_window_ratio = Some(ratio);
+    }
+    let issuers: Vec<Json> = said.iter().flat_map(|said| said.issuers.clone()).collect();
+    if !issuers.is_empty() {
+        if is_shared && policy.issuers != issuers {
+            if let Some(key) = site.keys.first() {
+                let message = "the issuers of this site for every host conflict with those of another, or of the global options";
+                mistakes.push(Diagnostic::error("conflicting-options", &key.span, message));
+            }
+        }
+        policy.issuers = issuers;
+    }
+    policy
+        .get_certificate
+        .extend(said.iter().flat_map(|said| said.get_certificate.clone()));
+}
+
+/// The hosts of a site that HTTPS is spoken for, sorted.
+fn subjects_of(site: &SiteFacts, http_port: u16) -> Vec<String> {
+    let keys = site.keys.iter();
+    let secure = keys.filter(|key| !key.host.is_empty() && key.scheme != "http" && !key.has_port(http_port));
+    let hosts: BTreeSet<String> = secure.map(|key| key.host.clone()).collect();
+    hosts.into_iter().collect()
+}
+
+/// If a policy without issuers is for public and internal names, takes the internal ones out, into one of their own.
+fn split_internal(draft: &mut Draft, site: &SiteFacts, mistakes: &mut Vec<Diagnostic>) -> Option<Draft> {
+    let policy = &mut draft.policy;
+    if !policy.issuers.is_empty() {
+        return None;
+    }
+    let (mut public, mut internal) = (Vec::new(), Vec::new());
+    for subject in policy
+        .subjects
+        .iter()
+        .filter(|subject| !subjects::is_tailscale(subject))
+    {
+        if !subjects::qualifies(subject) {
+            if let Some(key) = site.keys.iter().find(|key| key.host == *subject) {
+                let message = format!("there can be no certificate for `{subject}`");
+                mistakes.push(
+                    Diagnostic::error("invalid-address", &key.span, message)
+                        .help("write `http://` in front of it, or `auto_https off` into the global options"),
+                );
+            }
+        }
+        if subjects::is_public(subject, policy.on_demand) {
+            public.push(subject.clone());
+        } else {
+            internal.push(subject.clone());
+        }
+    }
+    if public.is_empty() || internal.is_empty() {
+        return None;
+    }
+    policy.subjects = public;
+    Some(internal_only(policy.clone(), internal))
+}
+
+fn internal_only(mut policy: Policy, subjects: Vec<String>) -> Draft {
+    policy.subjects = subjects;
+    policy.issuers = vec![json!({"module": "internal"})];
+    Draft {
+        policy,
+        implied_internal: true,
+    }
+}
+
+/// Hosts that share a site with an address for every host: no route names them, so they are named here.
+fn hosts_beside_every_host(sites: &[SiteFacts], options: &GlobalOptions) -> BTreeSet<String> {
+    if options.auto_https_has("off") || options.auto_https_has("disable_certs") {
+        return BTreeSet::new();
+    }
+    let for_all = sites.iter().filter(|site| hosts(site).is_empty());
+    for_all
+        .flat_map(|site| subjects_of(site, options.http_port()))
+        .collect()
+}
+
+/// Loaders of certificates.
+fn certificates(tls: &mut Tls, sites: &[SiteFacts], automated: BTreeSet<String>) {
+    let (mut files, mut folders): (Vec<Json>, Vec<Json>) = (Vec::new(), Vec::new());
+    for site in sites {
+        for (_, value) in site.values.iter() {
+            match value {
+                SiteValue::CertificateFiles {
+                    certificate,
+                    key,
+                    tag,
+                } => {
+                    files.push(json!({"certificate": certificate, "key": key, "tags": [tag]}));
+                }
+                SiteValue::CertificateFolders(names) => {
+                    folders.extend(names.iter().cloned().map(Json::String))
+                }
+                _ => {}
+            }
+        }
+    }
+    let automated: Vec<Json> = automated.into_iter().map(Json::String).collect();
+    for (loader, values) in [
+        ("automate", automated),
+        ("load_files", files),
+        ("load_folders", folders),
+    ] {
+        if !values.is_empty() {
+            let loaders = tls.certificates.get_or_insert_default();
+            loaders.insert(loader.to_owned(), values.into());
+        }
+    }
+}
+
+/// Gives the default issuers, with the global settings of ACME, to a policy for public names without issuers.
+fn issuers_of_globals(policy: &mut Policy, options: &GlobalOptions) {
+    let has_globals = options.email.is_some()
+        || options.acme_ca.is_some()
+        || options.acme_ca_root.is_some()
+        || options.acme_eab.is_some()
+        || options.preferred_chains.is_some();
+    let is_public =
+        |subject: &String| subjects::is_public(subject, policy.on_demand) && !subjects::is_tailscale(subject);
+    if has_globals && policy.issuers.is_empty() && policy.subjects.iter().all(is_public) {
+        policy.issuers = match options.acme_ca {
+            Some(_) => vec![json!({"module": "acme"})],
+            None => issuers::defaults(options.email.as_deref()),
+        };
+    }
+}
+
+fn interval(duration: Option<crate::values::Duration>) -> Option<Json> {
+    duration
+        .filter(|duration| !duration.is_zero())
+        .map(|duration| duration.0.into())
+}
+
+/// Names that two policies want to get, which nobody could decide between.
+fn ambiguous(policies: &[Policy], sites: &[SiteFacts]) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    let subjects = policies.iter().flat_map(|policy| &policy.subjects);
+    let twice = subjects.filter(|subject| !seen.insert(subject.as_str()));
+    let mistake = |subject: &String| {
+        let mut keys = sites
+            .iter()
+            .flat_map(|site| &site.keys)
+            .filter(|key| key.host == *subject);
+        let first = keys.next()?;
+        let second = keys.next_back().unwrap_or(first);
+        let message = format!("sites say different things about the certificate of `{subject}`");
+        Some(
+            Diagnostic::error("conflicting-options", &second.span, message)
+                .context(&first.span, "the other site")
+                .help("say the same in `tls` at both"),
+        )
+    };
+    twice.filter_map(mistake).collect()
+}
+
+/// Puts policies in order, the most specific first, leaves out those that say nothing, and joins those that say the
+/// same.
+fn consolidate(mut drafts: Vec<Draft>) -> Vec<Policy> {
+    // If no policy says anything, the defaults say it all.
+    if drafts.iter().all(is_empty) {
+        return Vec::new();
+    }
+    sort(&mut drafts);
+    let mut index = 0;
+    while index < drafts.len() {
+        if is_empty(&drafts[index]) && is_needless(&drafts, index) {
+            drafts.remove(index);
+        } else {
+            index += 1;
+        }
+    }
+    let mut first = 0;
+    while first < drafts.len() {
+        if !join(&mut drafts, first) {
+            first += 1;
+        }
+    }
+    drafts.into_iter().map(|draft| draft.policy).collect()
+}
+
+/// A stable sort that asks neighbours only: the order is not total, since policies may have nothing to do with each
+/// other.
+fn sort(drafts: &mut [Draft]) {
+    let before = |a: &Draft, b: &Draft| {
+        if is_subset(a, b) {
+            true
+        } else if is_subset(b, a) {
+            false
+        } else {
+            a.policy.subjects.len() > b.policy.subjects.len()
+        }
+    };
+    for end in 1..drafts.len() {
+        let mut at = end;
+        while at > 0 && before(&drafts[at], &drafts[at - 1]) {
+            drafts.swap(at, at - 1);
+            at -= 1;
+        }
+    }
+}
+
+/// Whether it says nothing about its subjects.
+fn is_empty(draft: &Draft) -> bool {
+    let policy = &draft.policy;
+    policy.issuers.is_empty()
+        && policy.get_certificate.is_empty()
+        && !policy.must_staple
+        && policy.renewal_window_ratio.is_none()
+        && policy.key_type.is_none()
+        && policy.storage.is_none()
+        && !policy.on_demand
+        && !policy.reuse_private_keys
+        && !policy.disable_ocsp_stapling
+        && policy.ocsp_overrides.is_none()
+}
+
+/// Whether an empty policy changes nothing: it is the last, or what it stands before is empty too, but for those who
+/// have certificates already.
+fn is_needless(drafts: &[Draft], index: usize) -> bool {
+    if index + 1 == drafts.len() {
+        return true;
+    }
+    let Some(shadowed) = shadowed(drafts, index) else {
+        return false;
+    };
+    let mut rest = drafts[shadowed].clone();
+    rest.policy.get_certificate.clear();
+    is_empty(&rest)
+}
+
+/// Joins a policy with a later one, or drops one of the two; whether the policy at `first` is now another.
+fn join(drafts: &mut Vec<Draft>, first: usize) -> bool {
+    let mut second = first + 1;
+    while second < drafts.len() {
+        if !same(&drafts[first], &drafts[second]) {
+            second += 1;
+            continue;
+        }
+        let (one, other) = (&drafts[first].policy, &drafts[second].policy);
+        if one == other {
+            drafts.remove(second);
+        } else if !one.subjects.is_empty() && other.subjects.is_empty() {
+            // The later one is for all subjects; it will do, unless one in between would come first.
+            if shadowed(drafts, first).is_some_and(|shadowed| shadowed >= second) {
+                drafts.remove(first);
+                return true;
+            }
+            second += 1;
+        } else {
+            let other = drafts.remove(second).policy.subjects;
+            let subjects = &mut drafts[first].policy.subjects;
+            let new: Vec<String> = {
+                let known: HashSet<&String> = subjects.iter().collect();
+                other
+                    .into_iter()
+                    .filter(|subject| !known.contains(subject))
+                    .collect()
+            };
+            subjects.extend(new);
+        }
+    }
+    false
+}
+
+/// Whether two policies say the same about their subjects.
+fn same(one: &Draft, other: &Draft) -> bool {
+    let (a, b) = (&one.policy, &other.policy);
+    same_issuers(one, other)
+        && a.get_certificate == b.get_certificate
+        && a.must_staple == b.must_staple
+        && a.key_type == b.key_type
+        && a.on_demand == b.on_demand
+        && a.reuse_private_keys == b.reuse_private_keys
+        && a.renewal_window_ratio == b.renewal_window_ratio
+}
+
+fn same_issuers(one: &Draft, other: &Draft) -> bool {
+    if one.policy.issuers != other.policy.issuers {
+        return by_default(one) == Some(Implied::Internal) && by_default(other) == Some(Implied::Internal);
+    }
+    match (by_default(one), by_default(other)) {
+        (Some(a), Some(b)) if one.policy.issuers.is_empty() => {
+            a == b || a == Implied::Any || b == Implied::Any
+        }
+        _ => true,
+    }
+}
+
+/// Who issues when nobody is named.
+#[derive(Clone, Copy, PartialEq)]
+enum Implied {
+    Any,
+    Public,
+    Internal,
+    Mixed,
+}
+
+fn by_default(draft: &Draft) -> Option<Implied> {
+    let policy = &draft.policy;
+    if draft.implied_internal {
+        return Some(Implied::Internal);
+    }
+    if !policy.issuers.is_empty() {
+        return None;
+    }
+    let public = policy
+        .subjects
+        .iter()
+        .filter(|subject| subjects::is_public(subject, policy.on_demand));
+    Some(match (public.count(), policy.subjects.len()) {
+        (_, 0) => Implied::Any,
+        (0, _) => Implied::Internal,
+        (public, all) if public == all => Implied::Public,
+        _ => Implied::Mixed,
+    })
+}
+
+/// Whether all subjects of `a` are subjects of `b` too.
+fn is_subset(a: &Draft, b: &Draft) -> bool {
+    let (a, b) = (&a.policy.subjects, &b.policy.subjects);
+    let covered = |subject: &String| b.iter().any(|pattern| subjects::covers(pattern, subject));
+    b.is_empty() || (!a.is_empty() && a.iter().all(covered))
+}
+
+/// The first later policy that would be for the same subjects.
+fn shadowed(drafts: &[Draft], index: usize) -> Option<usize> {
+    (index + 1..drafts.len()).find(|later| is_subset(&drafts[index], &drafts[*later]))
+}

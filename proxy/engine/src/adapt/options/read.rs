@@ -1,0 +1,323 @@
+//! The table of global options, and how each is read.
+
+use fairway_caddyfile::{Args, Diagnostic, suggest};
+use serde_json::json;
+
+use super::servers;
+use crate::adapt::https::issuers;
+use crate::adapt::logs;
+use crate::adapt::order::Position;
+use crate::adapt::scope::Shared;
+use crate::adapt::settings::{
+    Object, duration, flag, invalid, named, no_dns_provider, number, one_of, only, put, ratio, single, text,
+    texts,
+};
+
+/// Reads an option into `shared.options`.
+type Read = fn(Args<'_>, &mut Shared) -> Result<(), Diagnostic>;
+
+/// All options.
+pub(super) const OPTIONS: &[(&str, Read)] = &[
+    ("debug", |_, shared| {
+        shared.options.debug = true;
+        Ok(())
+    }),
+    ("http_port", |mut args, shared| {
+        set(&mut shared.options.http_port, number(&mut args))
+    }),
+    ("https_port", |mut args, shared| {
+        set(&mut shared.options.https_port, number(&mut args))
+    }),
+    ("default_bind", default_bind),
+    ("grace_period", |mut args, shared| {
+        set(&mut shared.options.grace_period, duration(&mut args))
+    }),
+    ("shutdown_delay", |mut args, shared| {
+        set(&mut shared.options.shutdown_delay, duration(&mut args))
+    }),
+    ("default_sni", |mut args, shared| {
+        set(&mut shared.options.default_sni, text(&mut args, "a name"))
+    }),
+    ("fallback_sni", |mut args, shared| {
+        set(&mut shared.options.fallback_sni, text(&mut args, "a name"))
+    }),
+    ("order", order),
+    ("admin", admin),
+    ("persist_config", |mut args, shared| {
+        only(&mut args, "off")?;
+        shared.options.persist_config_off = true;
+        Ok(())
+    }),
+    ("storage", storage),
+    ("storage_check", |mut args, shared| {
+        only(&mut args, "off")?;
+        shared.options.storage_check_off = true;
+        Ok(())
+    }),
+    ("storage_clean_interval", storage_clean_interval),
+    ("renew_interval", |mut args, shared| {
+        set(&mut shared.options.renew_interval, duration(&mut args))
+    }),
+    ("ocsp_interval", |mut args, shared| {
+        set(&mut shared.options.ocsp_interval, duration(&mut args))
+    }),
+    ("ocsp_stapling", |mut args, shared| {
+        only(&mut args, "off")?;
+        shared.options.ocsp_stapling_off = true;
+        Ok(())
+    }),
+    ("local_certs", |args, shared| {
+        shared.options.local_certs = flag(&args)?;
+        Ok(())
+    }),
+    ("skip_install_trust", |args, shared| {
+        shared.options.skip_install_trust = flag(&args)?;
+        Ok(())
+    }),
+    ("auto_https", auto_https),
+    ("email", |mut args, shared| {
+        set(&mut shared.options.email, text(&mut args, "an address"))
+    }),
+    ("acme_ca", |mut args, shared| {
+        set(&mut shared.options.acme_ca, text(&mut args, "a URL"))
+    }),
+    ("acme_ca_root", |mut args, shared| {
+        set(&mut shared.options.acme_ca_root, text(&mut args, "a file"))
+    }),
+    ("acme_eab", acme_eab),
+    ("acme_dns", |args, _| Err(no_dns_provider(args.segment()))),
+    ("dns", |args, _| Err(no_dns_provider(args.segment()))),
+    ("cert_issuer", |args, shared| {
+        shared.options.cert_issuers.push(issuers::read(args)?);
+        Ok(())
+    }),
+    ("cert_lifetime", |mut args, shared| {
+        set(&mut shared.options.cert_lifetime, duration(&mut args))
+    }),
+    ("preferred_chains", |args, shared| {
+        set(
+            &mut shared.options.preferred_chains,
+            issuers::preferred_chains(args),
+        )
+    }),
+    ("key_type", |mut args, shared| {
+        set(&mut shared.options.key_type, text(&mut args, "a type of key"))
+    }),
+    ("renewal_window_ratio", |mut args, shared| {
+        set(&mut shared.options.renewal_window_ratio, ratio(&mut args))
+    }),
+    ("on_demand_tls", on_demand_tls),
+    ("tls_resolvers", |mut args, shared| {
+        shared.options.tls_resolvers = texts(&mut args, "addresses of DNS servers")?;
+        Ok(())
+    }),
+    ("metrics", metrics),
+    ("servers", servers::read),
+    ("log", log),
+];
+
+/// Options of Caddy that are not there yet; refused by name.
+pub(super) const NOT_YET: &[&str] = &["ech", "events", "filesystem", "pki"];
+
+fn set<T>(option: &mut Option<T>, value: Result<T, Diagnostic>) -> Result<(), Diagnostic> {
+    *option = Some(value?);
+    Ok(())
+}
+
+/// `default_bind ADDRESS…`
+fn default_bind(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let addresses = args.remaining_required("an address")?;
+    if let Some(line) = args.block().first() {
+        return Err(match line.name.text.as_str() {
+            "protocols" => crate::adapt::settings::not_yet(line),
+            _ => args.unknown_subdirective(line, ["protocols"]),
+        });
+    }
+    let addresses = addresses.iter().map(|address| address.text.clone());
+    shared.options.default_bind.extend(addresses);
+    Ok(())
+}
+
+/// `order DIRECTIVE first|last`, `order DIRECTIVE before|after DIRECTIVE`
+fn order(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let directive = args.required("a directive and its place")?;
+    let place = args.required("a place: `first`, `last`, `before` or `after`")?;
+    let place = one_of(place, &["first", "last", "before", "after"])?;
+    let mut at = directive;
+    let mut anchor = || {
+        at = args.required("another directive")?;
+        Ok(at.text.clone())
+    };
+    let position = match place {
+        "first" => Position::First,
+        "last" => Position::Last,
+        "before" => Position::Before(anchor()?),
+        _ => Position::After(anchor()?),
+    };
+    args.finish_line()?;
+    // The mistake is in the first name, if that is none.
+    if !shared.order.0.contains(&directive.text.as_str()) {
+        at = directive;
+    }
+    shared.order.apply(&directive.text, &position).map_err(|message| {
+        let suggestion = suggest(&at.text, shared.order.0.iter().copied());
+        Diagnostic::error("unknown-directive", at, message).did_you_mean(suggestion)
+    })
+}
+
+/// `admin off`, `admin [ADDRESS] { origins …; enforce_origin }`
+fn admin(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let address = args.next_arg().map(|token| token.text.as_str());
+    if address == Some("off") {
+        args.finish_line()?;
+        shared.options.admin = Some(json!({"disabled": true}));
+        return Ok(());
+    }
+    args.finish()?;
+    let mut admin = Object::new();
+    put(&mut admin, "listen", address.unwrap_or("localhost:2019"));
+    for line in args.block() {
+        let mut line_args = Args::new(line);
+        match line.name.text.as_str() {
+            "enforce_origin" => put(&mut admin, "enforce_origin", flag(&line_args)?),
+            "origins" => put(&mut admin, "origins", texts(&mut line_args, "origins")?),
+            _ => return Err(args.unknown_subdirective(line, ["enforce_origin", "origins"])),
+        }
+    }
+    shared.options.admin = Some(admin.into());
+    Ok(())
+}
+
+/// `storage file_system ROOT`, `storage file_system { root ROOT }`
+fn storage(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let module = args.required("a kind of storage")?;
+    one_of(module, &["file_system"])?;
+    let mut root = args.next_arg().map(|token| token.text.clone());
+    args.finish()?;
+    for line in args.block() {
+        if line.name.text != "root" {
+            return Err(args.unknown_subdirective(line, ["root"]));
+        }
+        if root.is_some() {
+            let message = "the root of the storage is already given";
+            return Err(Diagnostic::error("duplicate-option", line, message));
+        }
+        root = Some(text(&mut Args::new(line), "a folder")?);
+    }
+    let Some(root) = root.filter(|root| !root.is_empty()) else {
+        return Err(args.missing("a folder"));
+    };
+    let mut storage = named("module", "file_system");
+    put(&mut storage, "root", root);
+    shared.options.storage = Some(storage.into());
+    Ok(())
+}
+
+fn storage_clean_interval(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let options = &mut shared.options;
+    let off = args.peek().is_some_and(|token| token.text == "off");
+    options.storage_clean_interval = if off {
+        only(&mut args, "off")?;
+        None
+    } else {
+        Some(duration(&mut args)?)
+    };
+    options.storage_clean_off = off;
+    Ok(())
+}
+
+fn auto_https(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    const KNOWN: &[&str] = &["off", "disable_redirects", "disable_certs", "ignore_loaded_certs"];
+    let tokens = args.remaining_required("what to leave out")?;
+    args.no_block()?;
+    let words = tokens.iter().map(|token| one_of(token, KNOWN).map(str::to_owned));
+    shared.options.auto_https = words.collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// `acme_eab { key_id ID; mac_key KEY }`
+fn acme_eab(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    args.finish()?;
+    // Caddy prints both keys, be they empty.
+    let mut eab = Object::new();
+    eab.insert("key_id".to_owned(), "".into());
+    eab.insert("mac_key".to_owned(), "".into());
+    for line in args.block() {
+        let key = match line.name.text.as_str() {
+            key @ ("key_id" | "mac_key") => key,
+            _ => return Err(args.unknown_subdirective(line, ["key_id", "mac_key"])),
+        };
+        let value = text(&mut Args::new(line), "a value")?;
+        eab.insert(key.to_owned(), value.into());
+    }
+    shared.options.acme_eab = Some(eab.into());
+    Ok(())
+}
+
+/// `on_demand_tls { ask URL }`, `on_demand_tls { permission http URL }`
+fn on_demand_tls(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    args.finish()?;
+    let mut endpoint = None;
+    for line in args.block() {
+        let mut line_args = Args::new(line);
+        match line.name.text.as_str() {
+            "ask" => {}
+            "permission" => {
+                let module = line_args.required("who permits")?;
+                one_of(module, &["http"])?;
+            }
+            gone @ ("interval" | "burst") => {
+                let message = format!("`{gone}` is gone from `on_demand_tls`; remove the line");
+                return Err(Diagnostic::error("unknown-subdirective", line, message));
+            }
+            _ => return Err(args.unknown_subdirective(line, ["ask", "permission"])),
+        }
+        if endpoint.is_some() {
+            let message = "it is already said who permits certificates on demand";
+            return Err(Diagnostic::error("duplicate-option", line, message));
+        }
+        endpoint = Some(text(&mut line_args, "a URL")?);
+    }
+    let endpoint = endpoint.ok_or_else(|| args.missing("a block with `ask`"))?;
+    shared.options.on_demand_tls = Some(json!({"permission": {"module": "http", "endpoint": endpoint}}));
+    Ok(())
+}
+
+fn metrics(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    const KNOWN: [&str; 3] = ["per_host", "observe_catchall_hosts", "otlp"];
+    args.finish()?;
+    let mut metrics = Object::new();
+    for line in args.block() {
+        let name = line.name.text.as_str();
+        if !KNOWN.contains(&name) {
+            return Err(args.unknown_subdirective(line, KNOWN));
+        }
+        put(&mut metrics, name, flag(&Args::new(line))?);
+    }
+    shared.options.metrics = Some(metrics.into());
+    Ok(())
+}
+
+/// `log [NAME] { … }`: a logger of the process; without a name, the default one.
+fn log(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let token = args.next_arg().unwrap_or(args.name());
+    let name = if args.segment().args.is_empty() {
+        "default"
+    } else {
+        &token.text
+    };
+    args.finish()?;
+    if shared.options.logs.iter().any(|(taken, _)| taken == name) {
+        let message = format!("there is already a global logger `{name}`");
+        return Err(Diagnostic::error("duplicate-option", token, message));
+    }
+    if name.is_empty() {
+        return Err(invalid(
+            single(&mut Args::new(args.segment()), "a name")?,
+            "is no name",
+        ));
+    }
+    let log = logs::read_global(args)?;
+    shared.options.logs.push((name.to_owned(), log));
+    Ok(())
+}
