@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(text: &str, expected: Value) {
+    fn check(text: &str, expected: &Value) {
         let named = read_all(text).unwrap();
         let sets: serde_json::Map<String, Value> = named
             .into_iter()
             .map(|(name, defined)| (name, serde_json::to_value(defined.set).unwrap()))
             .collect();
-        assert_eq!(Value::Object(sets), expected, "{text}");
+        assert_eq!(&Value::Object(sets), expected, "{text}");
     }
 
     #[track_caller]
@@ -151,17 +151,17 @@ mod tests {
 
     #[test]
     fn reads_one_line_or_a_block() {
-        check("@a method GET", json!({"@a": {"method": ["GET"]}}));
-        check("@a {\nmethod GET\n}", json!({"@a": {"method": ["GET"]}}));
-        check("@a {\n}", json!({"@a": {}}));
-        check("@a", json!({"@a": {}}));
+        check("@a method GET", &json!({"@a": {"method": ["GET"]}}));
+        check("@a {\nmethod GET\n}", &json!({"@a": {"method": ["GET"]}}));
+        check("@a {\n}", &json!({"@a": {}}));
+        check("@a", &json!({"@a": {}}));
     }
 
     #[test]
     fn lines_of_one_kind_are_read_together() {
         check(
             "@a {\nmethod GET\nmethod PUT POST\n}",
-            json!({"@a": {"method": ["GET", "PUT", "POST"]}}),
+            &json!({"@a": {"method": ["GET", "PUT", "POST"]}}),
         );
     }
 

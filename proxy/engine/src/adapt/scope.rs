@@ -97,6 +97,10 @@ impl<'a> Scope<'a> {
 
     /// Reads a matcher if the next argument is one: `*`, a path, or `@name`. `Ok(None)` leaves the argument where it
     /// is; `Some(None)` is `*`.
+    #[expect(
+        clippy::option_option,
+        reason = "no matcher, the matcher for all, and a set are three things"
+    )]
     pub(crate) fn matcher_token(&mut self, args: &mut Args<'_>) -> Result<Option<Option<Set>>, Diagnostic> {
         let Some(token) = args.peek() else { return Ok(None) };
         let set = self.matcher(token)?;
@@ -107,6 +111,10 @@ impl<'a> Scope<'a> {
     }
 
     /// The matcher that a token names, if it looks like one.
+    #[expect(
+        clippy::option_option,
+        reason = "no matcher, the matcher for all, and a set are three things"
+    )]
     pub(crate) fn matcher(&mut self, token: &Token) -> Result<Option<Option<Set>>, Diagnostic> {
         if token.text == "*" {
             return Ok(Some(None));

@@ -9,6 +9,8 @@ mod named;
 mod place;
 mod policies;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,6 +75,10 @@ fn config(file: &File, shared: &mut Shared) -> Config {
         .iter()
         .map(|site| Site::read(site, shared, &mut groups))
         .collect();
+    let invoked = sites.iter().flat_map(|site| &site.invoked);
+    shared
+        .diagnostics
+        .extend(named.cycles(&file.named_routes, invoked));
     // Cloned, so that others may borrow what is shared while they look at them.
     let global = shared.options.clone();
     let ports = Ports {
@@ -89,9 +95,9 @@ fn config(file: &File, shared: &mut Shared) -> Config {
         options::apply_to_server(&mut server, &global);
         let name =
             options::server_name(&server, &global).map_or_else(|| format!("srv{number}"), str::to_owned);
-        of_server
-            .iter_mut()
-            .for_each(|site| site.server.clone_from(&name));
+        for site in &mut of_server {
+            site.server.clone_from(&name);
+        }
         facts.extend(of_server);
         servers.insert(name, server);
     }

@@ -1,7 +1,8 @@
 //! Go's stable sort, step by step.
 //!
 //! The relations that order routes are not transitive (and some hold both ways), so the result depends on how it is
-//! sorted. Caddy sorts by insertion in pieces of twenty and merges these in place, which is Kim and Kutzner's SymMerge.
+//! sorted. Caddy sorts by insertion in pieces of twenty and merges these in place, which is the symmetric merge of Kim
+//! and Kutzner.
 
 /// The length of the pieces that are sorted by insertion.
 const PIECE: usize = 20;

@@ -1,6 +1,6 @@
 //! Named routes, and which servers get them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fairway_caddyfile::{Diagnostic, NamedRoute};
 use indexmap::IndexMap;
@@ -33,15 +33,28 @@ impl NamedRoutes {
             flat.written = Written(Some(route.name.span.clone()));
             named.insert(route.name.text.clone(), Named { route: flat, invoked });
         }
-        let named = Self(named);
-        let cyclic = named.cyclic();
-        for route in written.iter().filter(|route| cyclic.contains(&&*route.name.text)) {
-            let name = &route.name.text;
-            let message = format!("the named route `{name}` invokes itself, perhaps through others");
-            let diagnostic = Diagnostic::error("named-route-cycle", &route.name, message);
-            shared.diagnostics.push(diagnostic.label("would never end"));
-        }
-        named
+        Self(named)
+    }
+
+    /// Those that invoke themselves, perhaps through others, if a site reaches them: they are compiled once, so
+    /// there is no end to them. Caddy looks for one while a request runs.
+    pub(super) fn cycles<'n>(
+        &'n self,
+        written: &'n [NamedRoute],
+        names: impl IntoIterator<Item = &'n String>,
+    ) -> impl Iterator<Item = Diagnostic> + 'n {
+        let cyclic: HashSet<&str> = self.cyclic().into_iter().collect();
+        let reached = self.reached(names).unwrap_or_default();
+        let names = written.iter().map(|route| &route.name);
+        let names =
+            names.filter(move |name| cyclic.contains(&*name.text) && reached.contains_key(&name.text));
+        names.map(|name| {
+            let message = format!(
+                "the named route `{}` invokes itself, perhaps through others",
+                name.text
+            );
+            Diagnostic::error("named-route-cycle", name, message).label("has no end")
+        })
     }
 
     /// The routes of some names and all that these invoke, by name; `None` without any.

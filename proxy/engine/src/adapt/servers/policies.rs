@@ -18,7 +18,7 @@ pub(super) struct Policies<'o> {
     options: &'o GlobalOptions,
     ports: Ports,
     /// Each with the directive that it comes from; the one for all hosts at the end comes from none.
-    policies: Vec<(Option<Span>, TlsConnectionPolicy)>,
+    written: Vec<(Option<Span>, TlsConnectionPolicy)>,
     /// Whether the last policy is for all hosts.
     ends_with_catch_all: bool,
     /// Whether an address is for HTTPS.
@@ -40,7 +40,7 @@ impl<'o> Policies<'o> {
         Self {
             options,
             ports,
-            policies: Vec::new(),
+            written: Vec::new(),
             ends_with_catch_all: false,
             any_https: false,
             automatic: server
@@ -54,7 +54,7 @@ impl<'o> Policies<'o> {
 
     /// Whether there is a policy.
     pub(super) fn any(&self) -> bool {
-        !self.policies.is_empty()
+        !self.written.is_empty()
     }
 
     /// Adds the policies of a site, in the order in which sites are asked.
@@ -109,7 +109,7 @@ impl<'o> Policies<'o> {
                 policy.matches = Some([("sni".to_owned(), json!(hosts))].into_iter().collect());
             }
             if forced || join::has_settings(&policy) {
-                self.policies.push((Some(span.clone()), policy));
+                self.written.push((Some(span.clone()), policy));
                 self.ends_with_catch_all = hosts.is_empty();
             }
         }
@@ -125,16 +125,16 @@ impl<'o> Policies<'o> {
     /// be spoken with everybody if it is with somebody.
     pub(super) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<TlsConnectionPolicy>> {
         let names = (&self.options.default_sni, &self.options.fallback_sni);
-        let needed = !self.policies.is_empty() || !self.automatic || names != (&None, &None);
+        let needed = !self.written.is_empty() || !self.automatic || names != (&None, &None);
         if self.any_https && !self.ends_with_catch_all && needed {
             let policy = TlsConnectionPolicy {
                 default_sni: names.0.clone(),
                 fallback_sni: names.1.clone(),
                 ..TlsConnectionPolicy::default()
             };
-            self.policies.push((None, policy));
+            self.written.push((None, policy));
         }
-        let joined = join::join(self.policies, diagnostics);
+        let joined = join::join(self.written, diagnostics);
         (!joined.is_empty()).then_some(joined)
     }
 }

@@ -109,20 +109,18 @@ pub(super) fn precedence(keys: &[&Address]) -> impl Ord + use<> {
     )
 }
 
-/// The bytes that are neither `*` nor part of a placeholder.
-fn specificity(text: &str) -> i64 {
-    let mut length = text.len() - text.matches('*').count();
+/// The bytes that are neither `*` nor part of a placeholder; never less than none.
+fn specificity(text: &str) -> usize {
+    let mut vague = text.matches('*').count();
     let mut rest = text;
-    let mut placeholders = 0;
     while let Some(open) = rest.find('{') {
-        let Some(close) = rest[open..].find('}') else {
+        let Some(length) = rest[open..].find('}').map(|close| close + 1) else {
             break;
         };
-        placeholders += close + 1;
-        rest = &rest[open + close + 1..];
+        vague += length;
+        rest = &rest[open + length..];
     }
-    length = length.min(i64::MAX as usize);
-    length as i64 - placeholders as i64
+    text.len().saturating_sub(vague)
 }
 
 /// The matchers for the addresses of a site: a set for each path, unless one address is for everything.
