@@ -1,5 +1,6 @@
 //! A block of directives while it is read: which matchers have names in it, and where its mistakes go.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Tier, Token, suggest};
@@ -72,6 +73,8 @@ pub(crate) struct Scope<'a> {
     pub invoked: &'a mut Vec<String>,
     /// By name, with `@`.
     matchers: Rc<Named>,
+    /// The files that the site or named route was read from, in the order of their names.
+    files: Option<BTreeSet<String>>,
 }
 
 impl<'a> Scope<'a> {
@@ -82,7 +85,13 @@ impl<'a> Scope<'a> {
             groups,
             invoked,
             matchers: Rc::default(),
+            files: None,
         }
+    }
+
+    /// The files that the outermost block was read from; none if it comes from no file.
+    pub(crate) fn files(&self) -> impl Iterator<Item = String> {
+        self.files.iter().flatten().cloned()
     }
 
     /// Takes note of a mistake, or a warning, and goes on.
@@ -179,6 +188,9 @@ impl<'a> Scope<'a> {
         &mut self,
         segments: &'s [Segment],
     ) -> (Vec<Item>, Vec<(&'s Segment, Vec<SiteValue>)>) {
+        if self.files.is_none() {
+            self.files = Some(files_of(segments));
+        }
         let outer = Rc::clone(&self.matchers);
         for segment in segments
             .iter()
@@ -251,6 +263,21 @@ impl<'a> Scope<'a> {
         *self.groups += 1;
         group
     }
+}
+
+/// The files that lines were read from, those of snippets included.
+fn files_of(segments: &[Segment]) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    for segment in segments {
+        segment.tokens(&mut |token| {
+            if let Some(path) = token.home.path().and_then(std::path::Path::to_str)
+                && !files.contains(path)
+            {
+                files.insert(path.to_owned());
+            }
+        });
+    }
+    files
 }
 
 /// The directive that a line names, if its author may write it.
