@@ -133,7 +133,7 @@ impl Handler {
     ) -> Result<Flow<'t>, HandlerError> {
         match self {
             Self::Authentication(handler) => handler.handle(exchange, world).await,
-            Self::Encode(handler) => handler.handle(exchange),
+            Self::Encode(handler) => Ok(handler.handle(exchange)),
             Self::Error(handler) => handler.handle(exchange),
             Self::FileServer(handler) => handler.handle(exchange, world).await,
             Self::Headers(handler) => handler.handle(exchange),

@@ -43,7 +43,6 @@ use crate::adapt::Scope;
 use crate::body::Body;
 use crate::compile::CompileError;
 use crate::directives::{Directive, Parse};
-use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::handlers::Flow;
 use crate::response_matcher::{self, ResponseMatcher};
@@ -334,7 +333,7 @@ struct Settings {
 
 impl Encode {
     /// Chooses a format; what becomes of the response is decided when it is there.
-    pub(crate) fn handle(&self, exchange: &mut Exchange) -> Result<Flow<'_>, HandlerError> {
+    pub(crate) fn handle(&self, exchange: &mut Exchange) -> Flow<'_> {
         if exchange.method != Method::CONNECT
             && may_transform(&exchange.headers)
             && let Some(format) = self.choose(&exchange.headers)
@@ -346,7 +345,7 @@ impl Encode {
                 in_error: exchange.error.is_some(),
             }));
         }
-        Ok(Flow::Next)
+        Flow::Next
     }
 
     fn choose(&self, headers: &HeaderMap) -> Option<Format> {
@@ -364,7 +363,7 @@ fn may_transform(headers: &HeaderMap) -> bool {
     !cache_control.windows(12).any(|window| window == b"no-transform")
 }
 
-/// Takes our end off the ETag that the client sends back: whoever made it does not know of it.
+/// Takes our end off the `ETag` that the client sends back: whoever made it does not know of it.
 fn restore_etag(headers: &mut HeaderMap, format: &str) {
     let Some(etag) = headers.get(IF_NONE_MATCH).and_then(|etag| etag.to_str().ok()) else {
         return;
@@ -454,7 +453,7 @@ fn vary(headers: &mut HeaderMap) {
     }
 }
 
-/// A strong ETag names one sequence of bytes, so the compressed one needs another.
+/// A strong `ETag` names one sequence of bytes, so the compressed one needs another.
 fn mark_etag(headers: &mut HeaderMap, format: &str) {
     let Some(etag) = headers.get(ETAG).map(HeaderValue::as_bytes) else {
         return;

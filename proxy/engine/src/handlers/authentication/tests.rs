@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "`json!` reads better without a `&`")]
+
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;

@@ -109,7 +109,7 @@ impl Compressed {
         loop {
             match Pin::new(&mut self).poll_frame(&mut context) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    whole.extend_from_slice(frame.data_ref().map_or(&[], |data| data))
+                    whole.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
                 }
                 Poll::Ready(None) => return Bytes::from(whole).into(),
                 // Neither happens to bytes in memory; the client must not take a part for the whole.

@@ -34,6 +34,7 @@ fn script(steps: impl IntoIterator<Item = Option<Result<Frame<Bytes>, BodyError>
     Body::stream(Script(steps.into_iter().collect()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a step of a script")]
 fn data(bytes: &[u8]) -> Option<Result<Frame<Bytes>, BodyError>> {
     Some(Ok(Frame::data(Bytes::copy_from_slice(bytes))))
 }
