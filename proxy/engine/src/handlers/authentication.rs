@@ -182,6 +182,12 @@ fn account(mut args: Args<'_>, algorithm: Algorithm, scope: &mut Scope<'_>) -> R
     if password.text.is_empty() {
         return Err(args.error_at(password, "invalid-value", "a hashed password must not be empty"));
     }
+    for token in [username, password] {
+        if token.origin.tier < Tier::Operator && token.text.contains("{env.") {
+            let message = "the environment is for the operator of the cluster only";
+            return Err(args.error_at(token, "operator-only", message));
+        }
+    }
     let is_hash = || Hash::parse(algorithm, &decode(&password.text)?).map_err(|error| error.to_string());
     if !password.text.contains('{')
         && let Err(error) = is_hash()

@@ -12,6 +12,7 @@ use super::*;
 use crate::body::Body;
 use crate::exchange::Connection;
 use crate::handlers::reverse_proxy::transport::Transport;
+use crate::test_util::handlers;
 use crate::world::{Dial, SendError};
 
 const SECRET1: &str = "$2a$05$.muFRdnDb08koDfuK1FqjuKxOd/iY/cJNlD0Lc4Tx4ZTVsCbyMUXy";
@@ -196,4 +197,91 @@ fn json_is_that_of_caddy() {
     assert_eq!(serde_json::to_value(&read).unwrap(), config);
     assert!(!format!("{read:?}").contains("\"b\""));
     assert_eq!(serde_json::to_value(Config::default()).unwrap(), json!({}));
+}
+
+#[track_caller]
+fn adapts(line: &str, expected: Json) {
+    assert_eq!(handlers(line), expected, "{line}");
+}
+
+#[test]
+fn the_directive_becomes_the_json_of_caddy() {
+    let expected =
+        |http_basic: Json| json!([{"handler": "authentication", "providers": {"http_basic": http_basic}}]);
+    adapts(
+        &format!("basic_auth {{\nalice {SECRET1}\nbob {SECRET1}\n}}"),
+        expected(json!({
+            "hash": {"algorithm": "bcrypt"},
+            "accounts": [{"username": "alice", "password": SECRET1}, {"username": "bob", "password": SECRET1}],
+            "hash_cache": {},
+        })),
+    );
+    adapts(
+        "basic_auth argon2id \"my realm\" {\nalice {env.HASH}\n}",
+        expected(json!({
+            "hash": {"algorithm": "argon2id"},
+            "accounts": [{"username": "alice", "password": "{env.HASH}"}],
+            "realm": "my realm",
+            "hash_cache": {},
+        })),
+    );
+    adapts(
+        "basic_auth",
+        expected(json!({"hash": {"algorithm": "bcrypt"}, "hash_cache": {}})),
+    );
+}
+
+#[test]
+fn mistakes_are_told() {
+    for (line, expected) in [
+        (
+            "basic_auth brypt",
+            "2:12: there is no hash algorithm `brypt`; did you mean `bcrypt`?",
+        ),
+        (
+            "basic_auth bcrypt a b",
+            "2:21: `basic_auth` takes no further argument, but `b` follows",
+        ),
+        ("basic_auth {\nalice\n}", "3:1: `alice` needs a hashed password"),
+        (
+            "basic_auth {\nalice \"\"\n}",
+            "3:7: a hashed password must not be empty",
+        ),
+        ("basic_auth {\n\"\" x\n}", "3:1: a username must not be empty"),
+        (
+            "basic_auth {\nalice a b\n}",
+            "3:9: `alice` takes no further argument, but `b` follows",
+        ),
+        (
+            "basic_auth {\nalice secret\n}",
+            "3:7: nobody can log in as `alice`: the password is neither a hash nor base64 of one; \
+             passwords are written as hashes; `caddy hash-password` makes them",
+        ),
+        (
+            "basicauth",
+            "2:1: `basicauth` is the old name of `basic_auth`; write `basic_auth`",
+        ),
+    ] {
+        adapts(line, json!(format!("Caddyfile:{expected}")));
+    }
+}
+
+#[test]
+fn a_tenant_reads_no_environment() {
+    use fairway_caddyfile::{Options, Origin, Source, parse};
+    #[track_caller]
+    fn check(origin: Arc<Origin>, expected: Option<&str>) {
+        let text = ":80\nbasic_auth {\nalice {env.HASH}\n}\n";
+        let parsed = parse(Source::new(origin, "Caddyfile", text), &Options::default());
+        let mut shared = crate::adapt::test_shared();
+        let (mut groups, mut invoked) = (0, Vec::new());
+        Scope::new(&mut shared, &mut groups, &mut invoked).items(&parsed.file.sites[0].block.segments);
+        let mistake = shared.diagnostics.first().map(|mistake| mistake.code);
+        assert_eq!(mistake, expected);
+    }
+    check(Origin::operator("Caddyfile"), None);
+    check(
+        Origin::tenant("CaddyRoute shop/api", "shop"),
+        Some("operator-only"),
+    );
 }
