@@ -8,6 +8,7 @@ use http::header::HeaderName;
 
 use crate::exchange::{Exchange, Names, Target};
 use crate::paths;
+use crate::template::Value;
 
 /// A placeholder's name, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +162,18 @@ impl Placeholder {
             Kind::ErrorMessage => (*exchange.error.as_ref()?.message).into(),
             Kind::Environment(_) | Kind::Time(_) => self.global_text()?.into(),
             Kind::Set => set(&exchange.values, &self.name)?,
+        })
+    }
+
+    /// The value with its type, as expressions see it; `None` if it is not known in this request.
+    pub fn value(&self, exchange: &Exchange) -> Option<Value> {
+        Some(match &self.kind {
+            Kind::DurationMilliseconds => Value::Float(exchange.started.elapsed().as_secs_f64() * 1e3),
+            Kind::Tls(TlsPart::Resumed) => Value::Bool(exchange.connection.tls.as_ref()?.resumed),
+            Kind::Variable(name) => exchange.vars.get(name).cloned().unwrap_or(Value::Null),
+            Kind::ErrorStatus => Value::Integer(exchange.error.as_ref()?.status.into()),
+            Kind::Set => exchange.values.get(&self.name)?.clone(),
+            _ => Value::Text(self.text(exchange)?.into()),
         })
     }
 
