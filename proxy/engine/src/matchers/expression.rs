@@ -1,6 +1,23 @@
-//! `expression` matches by a CEL expression.
+//! `expression` matches by an expression in CEL, the Common Expression Language.
+//!
+//! ```caddyfile
+//! expression <cel…>
+//! ```
+//!
+//! Placeholders stand in it as they are, `{path}.startsWith("/a")`; their values have types, and those that are not
+//! known are null. Within a string they stay text, which the matchers below fill as they do elsewhere. Matchers are
+//! functions: `host`, `path`, `path_regexp`, `method`, `query`, `header`, `header_regexp`, `protocol`, `remote_ip`,
+//! `client_ip`, `vars`; `query`, `header` and `vars` take a map, `query({"a": ["1", "2"]})`. The result must be true or
+//! false. Besides CEL's own functions there are those of its extensions for strings and mathematics.
+//!
+//! Tenants write expressions, so they have limits: see the constants of [`scan`], no macro that loops (`all`, `exists`,
+//! `map` …) within or after another, no function that multiplies text (`replace`, `join`, `format`), and `matches` takes
+//! its regular expression, in Go's syntax, as a literal. An expression that fails ends the request with status 500.
+//!
+//! One quoted argument is the expression; several are joined with spaces, quotes included. Once in a matcher. JSON:
+//! `http.matchers.expression`, a string, or `{"expr", "name"}` with a name for regular expressions that have none.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompileError;
@@ -8,11 +25,18 @@ use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Set};
 
+mod functions;
+mod program;
+mod scan;
+
 pub(crate) const MATCHER: Entry = Entry {
     name: "expression",
     tier: Tier::Tenant,
     parse,
 };
+
+/// The stack on which expressions are compiled. Within the limits of [`scan`], it is more than the parser needs.
+const STACK: usize = 64 * 1024 * 1024;
 
 /// The expression: a string, or an object if it has a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,11 +49,10 @@ pub struct Config {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(untagged)]
 enum Form {
     Plain(String),
     Named {
-        #[serde(default)]
         expr: String,
         #[serde(default)]
         name: String,
@@ -69,20 +92,18 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
         }
         let tokens = args.remaining_required("an expression")?;
         args.no_block()?;
-        set.expression = Some(match tokens {
-            [token] => Config {
+        set.expression = Some(if let [token] = tokens {
+            Config {
                 expr: token.text.clone(),
                 name: name.to_owned(),
-            },
+            }
+        } else {
             // Quotes belong to the expression, and there is no name then, as in Caddy.
-            tokens => Config {
-                expr: tokens
-                    .iter()
-                    .map(fairway_caddyfile::Token::raw)
-                    .collect::<Vec<_>>()
-                    .join(" "),
+            let raw: Vec<String> = tokens.iter().map(Token::raw).collect();
+            Config {
+                expr: raw.join(" "),
                 name: String::new(),
-            },
+            }
         });
     }
     Ok(())
@@ -90,16 +111,34 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
 
 /// The run-time form.
 #[derive(Debug)]
-pub(crate) struct Expression;
+pub(crate) struct Expression(program::Node);
 
 impl Config {
+    /// Compiles on a thread of its own: the parser's recursion needs more stack than threads commonly have, and a
+    /// panic in it is one more reason to refuse the text.
     pub(crate) fn compile(&self) -> Result<Expression, CompileError> {
-        Err(CompileError::new("expressions cannot be evaluated yet"))
+        let Self { expr, name } = self.clone();
+        let thread = std::thread::Builder::new()
+            .name("expression".into())
+            .stack_size(STACK);
+        let compiled = thread
+            .spawn(move || program::compile(&expr, &name))
+            .map_err(|error| format!("there is no thread to compile it: {error}"))
+            .and_then(|thread| {
+                let outcome = thread.join();
+                outcome.unwrap_or_else(|_| Err("the parser fails on it".to_owned()))
+            });
+        compiled
+            .map(Expression)
+            .map_err(|message| CompileError::new(message).within("expression"))
     }
 }
 
 impl Expression {
-    pub(crate) fn matches(&self, _exchange: &mut Exchange) -> Result<bool, HandlerError> {
-        Ok(false)
+    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+        self.0.evaluate(exchange)
     }
 }
+
+#[cfg(test)]
+mod tests;
