@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::{HeaderMap, Method, Uri, Version};
@@ -50,6 +50,8 @@ pub struct Target {
     uri: Uri,
     /// The decoded path; none while it is the same as the escaped one.
     decoded: Option<Box<str>>,
+    /// Whether a rewrite left the path without the slash that `uri` has at its front.
+    relative: bool,
 }
 
 impl Target {
@@ -59,17 +61,44 @@ impl Target {
             .path()
             .contains('%')
             .then(|| paths::decode_path(uri.path()).into());
-        Self { uri, decoded }
+        Self {
+            uri,
+            decoded,
+            relative: false,
+        }
+    }
+
+    /// Of an escaped path, which may lack the slash at its front, and a query.
+    fn rewritten(path_and_query: &str) -> Option<Self> {
+        let relative = !path_and_query.starts_with('/') && path_and_query != "*";
+        let uri = if relative {
+            paths::to_uri(&format!("/{path_and_query}"))
+        } else {
+            paths::to_uri(path_and_query)
+        };
+        Some(Self {
+            relative,
+            ..Self::new(uri?)
+        })
+    }
+
+    /// What is left of a path of `uri`.
+    fn own<'a>(&self, path: &'a str) -> &'a str {
+        if self.relative {
+            path.strip_prefix('/').unwrap_or(path)
+        } else {
+            path
+        }
     }
 
     /// The decoded path. Escapes that would not give UTF-8 stay as they are.
     pub fn path(&self) -> &str {
-        self.decoded.as_deref().unwrap_or_else(|| self.escaped_path())
+        self.own(self.decoded.as_deref().unwrap_or_else(|| self.uri.path()))
     }
 
     /// The path as the client escaped it.
     pub fn escaped_path(&self) -> &str {
-        self.uri.path()
+        self.own(self.uri.path())
     }
 
     /// What follows the first `?`.
@@ -77,11 +106,10 @@ impl Target {
         self.uri.query()
     }
 
-    /// Path and query as they go on the wire: `/a%20b?c=d`.
+    /// Path and query as they go on the wire: `/a%20b?c=d`. Only a rewrite to `a` leaves it without a slash in front.
     pub fn path_and_query(&self) -> &str {
-        self.uri
-            .path_and_query()
-            .map_or(self.uri.path(), http::uri::PathAndQuery::as_str)
+        let whole = self.uri.path_and_query();
+        self.own(whole.map_or(self.uri.path(), http::uri::PathAndQuery::as_str))
     }
 }
 
@@ -124,6 +152,8 @@ pub struct Exchange {
     pub values: Names,
     /// The error that is handled now.
     pub error: Option<HandlerError>,
+    /// Made when it is first asked for.
+    uuid: OnceLock<uuid::Uuid>,
 }
 
 impl Exchange {
@@ -160,6 +190,7 @@ impl Exchange {
             vars: Names::default(),
             values: Names::default(),
             error: None,
+            uuid: OnceLock::new(),
         }
     }
 
@@ -185,10 +216,10 @@ impl Exchange {
     /// Changes the target; what the client sent stays known. `path_and_query` must be escaped; what is not valid in a
     /// target is escaped.
     pub fn set_target(&mut self, path_and_query: &str) -> Result<(), HandlerError> {
-        let uri = paths::to_uri(path_and_query)
+        let target = Target::rewritten(path_and_query)
             .ok_or_else(|| HandlerError::new(400, format!("`{path_and_query}` is no request target")))?;
         self.keep_original();
-        self.target = Target::new(uri);
+        self.target = target;
         Ok(())
     }
 
@@ -209,6 +240,11 @@ impl Exchange {
         if self.original.is_none() {
             self.original = Some(Box::new((self.method.clone(), self.target.clone())));
         }
+    }
+
+    /// A random name of this request, the same whenever it is asked for.
+    pub fn uuid(&self) -> uuid::Uuid {
+        *self.uuid.get_or_init(uuid::Uuid::new_v4)
     }
 
     /// `https` on a TLS connection, else `http`.

@@ -38,7 +38,11 @@ pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world
     match walk_server(server, exchange, world).await {
         Ok(End::Response(response)) => finish(exchange, response),
         Ok(End::Abort) => Served::Abort,
-        Err(error) => serve_error(errors.as_deref(), error, exchange, world).await,
+        Err(error) => {
+            // Filters wait for the response of the routes that failed.
+            exchange.filters.clear();
+            serve_error(errors.as_deref(), error, exchange, world).await
+        }
     }
 }
 
