@@ -110,9 +110,15 @@ impl Placeholder {
         &self.name
     }
 
-    /// As it stands in a template, with braces.
+    /// As it stands in a filled template, with braces, and without the backslashes that protect some.
     pub fn written(&self) -> String {
-        format!("{{{}}}", self.name)
+        super::unescape(&format!("{{{}}}", self.name))
+    }
+
+    /// Whether no request can know it, since no handler sets a name of that kind.
+    pub fn is_never_known(&self) -> bool {
+        let odd = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ';');
+        self.kind == Kind::Set && (self.name.is_empty() || self.name.contains(odd))
     }
 
     /// Whether the value does not depend on a request.
@@ -132,18 +138,22 @@ impl Placeholder {
             Kind::Port => paths::split_host_port(&exchange.host)
                 .map_or("", |(_, port)| port)
                 .into(),
-            Kind::HostLabel(index) => host(&exchange.host).rsplit('.').nth(*index)?.into(),
+            Kind::HostLabel(index) => host(&exchange.host)
+                .rsplit('.')
+                .nth(*index)
+                .map_or(Cow::Borrowed(""), |label| label.to_ascii_lowercase().into()),
             Kind::Remote => exchange.connection.remote.to_string().into(),
             Kind::RemoteHost => exchange.connection.remote.ip().to_string().into(),
             Kind::RemotePort => exchange.connection.remote.port().to_string().into(),
             Kind::Local => exchange.connection.local.to_string().into(),
             Kind::LocalHost => exchange.connection.local.ip().to_string().into(),
             Kind::LocalPort => exchange.connection.local.port().to_string().into(),
-            Kind::Header(name) if name == http::header::HOST => (*exchange.host).into(),
+            // The host is not among the headers; as in Caddy, `{header.Host}` is nothing.
+            Kind::Header(name) if name == http::header::HOST => "".into(),
             Kind::Header(name) => joined(exchange.headers.get_all(name)),
             Kind::ResponseHeader(name) => joined(exchange.response_headers.get_all(name)),
             Kind::Cookie(name) => cookie(exchange, name)?.into(),
-            Kind::Uuid => uuid::Uuid::new_v4().to_string().into(),
+            Kind::Uuid => exchange.uuid().to_string().into(),
             Kind::Duration => seconds(exchange).into(),
             Kind::DurationMilliseconds => (exchange.started.elapsed().as_secs_f64() * 1e3)
                 .to_string()
@@ -301,7 +311,8 @@ fn target(target: &Target, part: Part) -> Option<Cow<'_, str>> {
             path.strip_prefix('/')
                 .unwrap_or(path)
                 .split('/')
-                .nth(index)?
+                .nth(index)
+                .unwrap_or_default()
                 .into()
         }
         Part::Directory => target
@@ -310,14 +321,18 @@ fn target(target: &Target, part: Part) -> Option<Cow<'_, str>> {
             .map_or("", |at| &target.path()[..=at])
             .into(),
         Part::File => file(target).into(),
-        Part::FileBase => file(target)
-            .rfind('.')
-            .map_or(file(target), |at| &file(target)[..at])
-            .into(),
-        Part::FileExtension => file(target)
-            .rfind('.')
-            .map_or("", |at| &file(target)[at..])
-            .into(),
+        Part::FileBase => {
+            // Slashes at the end do not count here, though they do for the extension.
+            let path = target.path().trim_end_matches('/');
+            let base = path.rsplit('/').next().unwrap_or_default();
+            let base = match base {
+                "" if target.path().is_empty() => ".",
+                "" => "/",
+                base => base,
+            };
+            base.strip_suffix(extension(target)).unwrap_or(base).into()
+        }
+        Part::FileExtension => extension(target).into(),
         Part::Query => target.query().unwrap_or_default().into(),
         Part::QueryEscaped => paths::query_escape(target.query().unwrap_or_default()).into(),
         Part::PrefixedQuery => match target.query() {
@@ -329,6 +344,12 @@ fn target(target: &Target, part: Part) -> Option<Cow<'_, str>> {
 
 fn file(target: &Target) -> &str {
     target.path().rsplit('/').next().unwrap_or_default()
+}
+
+/// What follows the last dot of the file, with the dot.
+fn extension(target: &Target) -> &str {
+    let file = file(target);
+    file.rfind('.').map_or("", |at| &file[at..])
 }
 
 fn query(target: &Target, key: &str) -> String {
