@@ -14,11 +14,12 @@ use crate::config::{Server, TlsConnectionPolicy};
 use crate::values::NetworkAddress;
 
 /// The policies of a server while its sites are added.
+#[expect(clippy::struct_field_names, reason = "they are what it is about")]
 pub(super) struct Policies<'o> {
     options: &'o GlobalOptions,
     ports: Ports,
     /// Each with the directive that it comes from; the one for all hosts at the end comes from none.
-    written: Vec<(Option<Span>, TlsConnectionPolicy)>,
+    policies: Vec<(Option<Span>, TlsConnectionPolicy)>,
     /// Whether the last policy is for all hosts.
     ends_with_catch_all: bool,
     /// Whether an address is for HTTPS.
@@ -40,7 +41,7 @@ impl<'o> Policies<'o> {
         Self {
             options,
             ports,
-            written: Vec::new(),
+            policies: Vec::new(),
             ends_with_catch_all: false,
             any_https: false,
             automatic: server
@@ -54,7 +55,7 @@ impl<'o> Policies<'o> {
 
     /// Whether there is a policy.
     pub(super) fn any(&self) -> bool {
-        !self.written.is_empty()
+        !self.policies.is_empty()
     }
 
     /// Adds the policies of a site, in the order in which sites are asked.
@@ -109,7 +110,7 @@ impl<'o> Policies<'o> {
                 policy.matches = Some([("sni".to_owned(), json!(hosts))].into_iter().collect());
             }
             if forced || join::has_settings(&policy) {
-                self.written.push((Some(span.clone()), policy));
+                self.policies.push((Some(span.clone()), policy));
                 self.ends_with_catch_all = hosts.is_empty();
             }
         }
@@ -125,16 +126,16 @@ impl<'o> Policies<'o> {
     /// be spoken with everybody if it is with somebody.
     pub(super) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) -> Option<Vec<TlsConnectionPolicy>> {
         let names = (&self.options.default_sni, &self.options.fallback_sni);
-        let needed = !self.written.is_empty() || !self.automatic || names != (&None, &None);
+        let needed = !self.policies.is_empty() || !self.automatic || names != (&None, &None);
         if self.any_https && !self.ends_with_catch_all && needed {
             let policy = TlsConnectionPolicy {
                 default_sni: names.0.clone(),
                 fallback_sni: names.1.clone(),
                 ..TlsConnectionPolicy::default()
             };
-            self.written.push((None, policy));
+            self.policies.push((None, policy));
         }
-        let joined = join::join(self.written, diagnostics);
+        let joined = join::join(self.policies, diagnostics);
         (!joined.is_empty()).then_some(joined)
     }
 }
