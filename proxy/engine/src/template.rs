@@ -63,6 +63,19 @@ enum Part {
     Nested(Placeholder, Box<[Part]>),
 }
 
+impl Part {
+    /// Its text without a request.
+    fn global_text(&self) -> String {
+        match self {
+            Self::Literal(text) => text.to_string(),
+            Self::Placeholder(placeholder) => {
+                placeholder.global_text().unwrap_or_else(|| placeholder.written())
+            }
+            Self::Nested(_, inner) => inner.iter().map(Self::global_text).collect(),
+        }
+    }
+}
+
 /// How deep braces may lie within a placeholder; of deeper ones the outer are text.
 const NESTED: usize = 16;
 
@@ -167,13 +180,7 @@ impl Template {
 
     /// Fills what does not depend on a request; the rest stays as it is written.
     pub fn fill_global(&self) -> String {
-        let part = |part: &Part| match part {
-            Part::Literal(text) => text.to_string(),
-            Part::Placeholder(placeholder) => {
-                placeholder.global_text().unwrap_or_else(|| placeholder.written())
-            }
-        };
-        self.parts.iter().map(part).collect()
+        self.parts.iter().map(Part::global_text).collect()
     }
 
     /// Fills it with each value changed by `escape` (a path is escaped, a query value too). Unknown ones become

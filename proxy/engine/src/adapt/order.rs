@@ -5,7 +5,7 @@
 
 mod go_sort;
 
-use fairway_caddyfile::Segment;
+use fairway_caddyfile::{Segment, Span};
 
 use crate::config::{Route, Written};
 use crate::directives::{DIRECTIVES, Parse};
@@ -18,26 +18,46 @@ pub(crate) struct Item {
     /// Its name in the order: `handle_path` counts as `handle`.
     pub directive: &'static str,
     pub routes: Vec<Route>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 impl Item {
     /// The items that a line gives: one for each route if they are for the same requests, else one for all.
     pub(crate) fn of(directive: &'static str, segment: &Segment, mut routes: Vec<Route>) -> Vec<Self> {
+        let span = segment.name.span.clone();
         for route in &mut routes {
-            route.written = Written(Some(segment.name.span.clone()));
+            route.written = Written(Some(span.clone()));
         }
         let directive = if directive == "handle_path" {
             "handle"
         } else {
             directive
         };
-        let item = |routes| Self { directive, routes };
+        let item = |routes| Self {
+            directive,
+            routes,
+            span: span.clone(),
+        };
         if routes.windows(2).all(|pair| pair[0].matches == pair[1].matches) {
             routes.into_iter().map(|route| item(vec![route])).collect()
         } else {
             vec![item(routes)]
         }
     }
+}
+
+/// Where `order` puts a directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Before all others.
+    First,
+    /// After all others.
+    Last,
+    /// Directly before another.
+    Before(String),
+    /// Directly after another.
+    After(String),
 }
 
 /// The names of the directives that run, in order.
@@ -54,6 +74,28 @@ impl Default for Order {
 }
 
 impl Order {
+    /// Moves a directive, as the global option `order` does. An error says which of the two names is not a
+    /// directive with an order.
+    pub(crate) fn apply(&mut self, directive: &str, position: &Position) -> Result<(), String> {
+        let unknown = |name: &str| format!("`{name}` is not a directive that can be ordered");
+        let from = self.0.iter().position(|name| *name == directive);
+        let name = self.0.remove(from.ok_or_else(|| unknown(directive))?);
+        let place = |order: &[&str], anchor: &String| {
+            let at = order.iter().position(|name| name == anchor);
+            at.ok_or_else(|| unknown(anchor))
+        };
+        let at = match position {
+            Position::First => Ok(0),
+            Position::Last => Ok(self.0.len()),
+            Position::Before(anchor) => place(&self.0, anchor),
+            Position::After(anchor) => place(&self.0, anchor).map(|at| at + 1),
+        };
+        // After a mistake everything stays where it was.
+        let back = from.unwrap_or_default();
+        self.0.insert(*at.as_ref().unwrap_or(&back), name);
+        at.map(drop)
+    }
+
     /// Sorts the routes of a block.
     pub(crate) fn sort(&self, items: &mut Vec<Item>) {
         let mut keyed: Vec<(Key, Item)> = items.drain(..).map(|item| (self.key(&item), item)).collect();
@@ -202,5 +244,37 @@ mod tests {
         let order = Order::default();
         check(&order, "vars /abc a\nvars /a b\nvars c", "c b a");
         check(&order, "vars a\nvars b\nvars c", "c b a");
+    }
+
+    #[test]
+    fn order_moves_directives() {
+        let mut order = Order::default();
+        let lines = "header a\nrespond b\nhandle c";
+        order.apply("respond", &Position::First).unwrap();
+        check(&order, lines, "b a c");
+        order.apply("header", &Position::Last).unwrap();
+        check(&order, lines, "b c a");
+        order.apply("header", &Position::Before("handle".into())).unwrap();
+        check(&order, lines, "b a c");
+        order.apply("respond", &Position::After("header".into())).unwrap();
+        check(&order, lines, "a b c");
+    }
+
+    #[test]
+    fn order_knows_what_it_can_move() {
+        let mut order = Order::default();
+        let before = order.0.clone();
+        for (directive, position) in [
+            ("log", Position::First),
+            ("nonsense", Position::Last),
+            ("header", Position::Before("header".into())),
+            ("header", Position::After("tls".into())),
+        ] {
+            assert!(
+                order.apply(directive, &position).is_err(),
+                "{directive} {position:?}"
+            );
+        }
+        assert_eq!(order.0, before);
     }
 }

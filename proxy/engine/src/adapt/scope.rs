@@ -312,11 +312,5 @@ pub(crate) fn may(token: &Token, lowest: Tier) -> bool {
 /// What the tests of single directives share: nothing said before.
 #[cfg(test)]
 pub(crate) fn test_shared() -> Shared {
-    Shared {
-        diagnostics: Vec::new(),
-        options: GlobalOptions::default(),
-        order: Order::default(),
-        named_routes: Vec::new(),
-        certificate_tags: Vec::new(),
-    }
+    Shared::default()
 }
