@@ -179,7 +179,7 @@ impl Set {
             matchers.push(Matcher::ClientIp(config.compile()?));
         }
         if let Some(config) = header {
-            matchers.push(Matcher::Header(config.compile()?));
+            matchers.push(Matcher::Header(config.compile()));
         }
         if let Some(config) = query {
             matchers.push(Matcher::Query(config.compile()));

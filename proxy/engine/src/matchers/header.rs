@@ -17,7 +17,6 @@ use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
 use http::header::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use crate::compile::CompileError;
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Set};
 use crate::template::{Template, Unknown};
@@ -76,15 +75,18 @@ pub(crate) fn canonical(name: &str) -> String {
 
 /// The run-time form.
 #[derive(Debug)]
-pub(crate) struct Header(Box<[(Field, Option<Box<[Template]>>)]>);
+pub(crate) struct Header(Box<[(Field, Allowed)]>);
+
+/// The values that a field may have, as in [`Config`].
+type Allowed = Option<Box<[Template]>>;
 
 impl Config {
-    pub(crate) fn compile(&self) -> Result<Header, CompileError> {
+    pub(crate) fn compile(&self) -> Header {
         let fields = self.0.iter().map(|(field, values)| {
             let templates = |values: &Vec<String>| values.iter().map(|value| Template::new(value)).collect();
             (Field::new(field), values.as_ref().map(templates))
         });
-        Ok(Header(fields.collect()))
+        Header(fields.collect())
     }
 }
 

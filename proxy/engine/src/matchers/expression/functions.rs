@@ -68,10 +68,9 @@ pub(super) fn matcher(
         "vars" => arguments
             .map()
             .map(|keys| Matcher::Vars(vars::Config(keys).compile())),
-        "header" => arguments.map().and_then(|fields| {
+        "header" => arguments.map().map(|fields| {
             let fields = fields.into_iter().map(|(field, values)| (field, Some(values)));
-            let config = header::Config(fields.collect());
-            Ok(Matcher::Header(config.compile().map_err(message)?))
+            Matcher::Header(header::Config(fields.collect()).compile())
         }),
         _ => return None,
     })

@@ -280,7 +280,7 @@ impl Walk<'_> {
         }));
         if !in_namespace {
             // Operators are not all declared; none can be written that does not exist.
-            let is_operator = !name.chars().all(|letter| letter.is_alphanumeric());
+            let is_operator = !name.chars().all(char::is_alphanumeric);
             if !is_operator && !is_function(&name, call.target.is_some()) {
                 return Err(format!("there is no function `{name}`"));
             }
