@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Set};
 use crate::template::{Template, Unknown};
+use crate::values::canonical_header;
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "header",
@@ -45,7 +46,7 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
         } else {
             let value = args.required("a value")?.text.clone();
             fields
-                .entry(canonical(&field.text))
+                .entry(canonical_header(&field.text))
                 .or_default()
                 .get_or_insert_default()
                 .push(value);
@@ -53,24 +54,6 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
         args.finish_line()?;
     }
     Ok(())
-}
-
-/// A field's name with capitals, as Caddy writes it: `X-Forwarded-For`. What cannot be a name stays as it is.
-pub(crate) fn canonical(name: &str) -> String {
-    if name.parse::<HeaderName>().is_err() {
-        return name.to_owned();
-    }
-    let mut first = true;
-    let letters = name.chars().map(|letter| {
-        let letter = if first {
-            letter.to_ascii_uppercase()
-        } else {
-            letter.to_ascii_lowercase()
-        };
-        first = letter == '-';
-        letter
-    });
-    letters.collect()
 }
 
 /// The run-time form.
@@ -148,7 +131,6 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
     use crate::matchers::testing::{check, check_json, check_refused, exchange, read};
 
     #[test]
@@ -174,18 +156,6 @@ mod tests {
             "`header !` needs the name of a field directly after the `!`",
         );
         check_refused("header X-A b {\n}", "`header` takes no block");
-    }
-
-    #[test]
-    fn names_have_capitals() {
-        for (name, expected) in [
-            ("content-type", "Content-Type"),
-            ("X-FORWARDED-for", "X-Forwarded-For"),
-            ("1st-a_b", "1st-A_b"),
-            ("not a name", "not a name"),
-        ] {
-            assert_eq!(canonical(name), expected);
-        }
     }
 
     #[test]
