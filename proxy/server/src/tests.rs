@@ -404,6 +404,22 @@ fn websockets_come_over_http2() {
 }
 
 #[test]
+fn the_length_of_a_response_to_head_stays() {
+    let (_running, address) = start(proxy_to(upstream(|mut stream| {
+        loop {
+            read_until(&mut stream, "\r\n\r\n");
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").unwrap();
+        }
+    })));
+    let mut stream = connect(address);
+    for _ in 0..3 {
+        stream.write_all(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        let head = read_until(&mut stream, "\r\n\r\n");
+        assert!(head.contains("\r\ncontent-length: 10\r\n"), "{head}");
+    }
+}
+
+#[test]
 fn a_request_under_way_at_the_end_is_answered() {
     let (arrived, has_arrived) = std::sync::mpsc::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel();

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use fairway_engine::table::Server;
-use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{mpsc, watch};
@@ -78,6 +77,8 @@ impl Seat {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
+        // Outlives the runtime and thereby all sockets.
+        let _alive = self.alive.clone();
         match runtime {
             Ok(runtime) => runtime.block_on(self.serve()),
             Err(error) => tracing::error!(%error, "a traffic thread could not start"),
@@ -120,7 +121,6 @@ impl Seat {
             _ = self.signal.wait_for(|signal| signal.phase == Phase::Cut) => {}
         }
         sweeper.abort();
-        drop(self.alive);
     }
 }
 
@@ -208,8 +208,17 @@ async fn accept(local: Rc<Local>, number: usize, listener: TcpListener) {
             },
         }
     }
-    while let Some(Ok((stream, remote))) = listener.accept().now_or_never() {
-        begin(&local, number, stream, remote);
+    // Asks the kernel itself: what tokio knows of the queue may be old.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, remote)) = listener.accept() {
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            begin(&local, number, stream, remote);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Upstreams: pools of connections, each for one traffic thread, and requests on them.
 
 mod connect;
+mod deadline;
 mod pool;
 mod resolve;
 mod tls;

@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::deadline::Timed;
 use super::pool::Sender;
 use super::resolve::Resolver;
 use super::tls;
@@ -102,6 +103,7 @@ impl Connector {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let stream = Timed::new(stream, transport.read_timeout, transport.write_timeout);
         let Some(settings) = &transport.tls else {
             return if transport.versions.h2c && !upgrade {
                 http2(stream).await

@@ -284,3 +284,24 @@ fn an_upgrade_hands_over_the_connection() {
         assert_eq!(&bytes, b"ping");
     });
 }
+
+#[test]
+fn a_read_that_waits_too_long_breaks_the_body_off() {
+    let (end, ended) = mpsc::channel::<()>();
+    let dial = upstream(move |_, mut stream| {
+        head(&mut stream);
+        stream.write_all(&HELLO[..HELLO.len() - 1]).unwrap();
+        let _ = ended.recv();
+    });
+    run(async |upstreams| {
+        let transport = Arc::new(Transport {
+            read_timeout: Some(Duration::from_millis(50)),
+            ..Transport::default()
+        });
+        let response = upstreams
+            .send(&dial, &transport, request("GET", Body::Empty))
+            .await;
+        response.unwrap().into_body().collect().await.unwrap_err();
+    });
+    drop(end);
+}
