@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, Route as RouteConfig, Server as ServerConfig};
 use crate::handlers::Handler;
+use crate::handlers::reverse_proxy::health::Check;
+use crate::handlers::reverse_proxy::{BalancerKey, Registry};
 use crate::matchers::Sets;
 use crate::table::{Index, Route, Routes, Server, Table};
 
@@ -49,27 +51,46 @@ impl CompileError {
     }
 }
 
-/// Compiles a config.
-pub fn compile(config: &Config) -> Result<Table, CompileError> {
-    let servers = config.apps.http.as_ref().map(|http| &http.servers);
-    let servers = servers.into_iter().flatten();
-    let servers = servers.map(|(name, server)| {
-        Compiler::default()
-            .server(name, server)
-            .map(Arc::new)
-            .map_err(|error| error.within(name))
-    });
+/// Compiles a config. What upstreams and balancers remember is taken from the registry, where an earlier table left it,
+/// if their config is the same.
+pub fn compile(config: &Config, registry: &Registry) -> Result<Table, CompileError> {
+    registry.prune();
+    let configs = config.apps.http.as_ref().map(|http| &http.servers);
+    let mut servers = Vec::new();
+    let mut checks: Vec<Arc<Check>> = Vec::new();
+    for (name, config) in configs.into_iter().flatten() {
+        let mut compiler = Compiler {
+            registry: registry.clone(),
+            scope: name.clone(),
+            ..Compiler::default()
+        };
+        let server = compiler.server(name, config);
+        servers.push(Arc::new(server.map_err(|error| error.within(name))?));
+        for check in compiler.checks {
+            // A named route that several servers invoke is checked once.
+            if !checks.iter().any(|known| Arc::ptr_eq(known, &check)) {
+                checks.push(check);
+            }
+        }
+    }
     Ok(Table {
-        servers: servers.collect::<Result<_, _>>()?,
+        servers: servers.into(),
+        checks: checks.into(),
     })
 }
 
-/// What handlers need while they are compiled: other routes.
+/// What handlers need while they are compiled: other routes, and what outlives tables.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler<'c> {
     /// The named routes of the server.
     named: HashMap<&'c str, Named<'c>>,
     depth: usize,
+    registry: Registry,
+    /// Whose state is meant: the name of the server, or that of the named route.
+    scope: String,
+    /// How many equal handlers there were so far, by scope and content.
+    ordinals: HashMap<(String, u64), u32>,
+    checks: Vec<Arc<Check>>,
 }
 
 #[derive(Debug)]
@@ -81,7 +102,34 @@ enum Named<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn server(mut self, name: &str, config: &'c ServerConfig) -> Result<Server, CompileError> {
+    /// The state that outlives tables.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Whose state is meant.
+    pub(crate) fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// What the next handler with this content is known by.
+    pub(crate) fn balancer_key(&mut self, content: u64) -> BalancerKey {
+        let next = self.ordinals.entry((self.scope.clone(), content)).or_default();
+        let ordinal = *next;
+        *next += 1;
+        BalancerKey {
+            scope: self.scope.as_str().into(),
+            content,
+            ordinal,
+        }
+    }
+
+    /// Takes note of health checks that the table needs.
+    pub(crate) fn add_check(&mut self, check: Option<&Arc<Check>>) {
+        self.checks.extend(check.cloned());
+    }
+
+    fn server(&mut self, name: &str, config: &'c ServerConfig) -> Result<Server, CompileError> {
         let named = config.named_routes.iter().flatten();
         self.named = named
             .map(|(name, route)| (name.as_str(), Named::Config(route)))
@@ -145,7 +193,9 @@ impl<'c> Compiler<'c> {
             Named::Config(config) => *config,
         };
         self.named.insert(key, Named::Pending);
+        let scope = std::mem::replace(&mut self.scope, format!("&({name})"));
         let routes = self.routes(std::slice::from_ref(config));
+        self.scope = scope;
         let routes = Arc::new(routes.map_err(|error| error.within(format_args!("named route `{name}`")))?);
         self.named.insert(key, Named::Done(Arc::clone(&routes)));
         Ok(routes)

@@ -33,4 +33,5 @@ pub mod world;
 
 pub use adapt::{Adapted, adapt};
 pub use compile::compile;
+pub use handlers::reverse_proxy::Registry;
 pub use serve::serve;

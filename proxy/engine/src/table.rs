@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::handlers::Handler;
+use crate::handlers::reverse_proxy::health::Check;
 use crate::matchers::Sets;
 
 mod index;
@@ -14,6 +15,8 @@ pub use index::Index;
 pub struct Table {
     /// In the order of their names.
     pub servers: Box<[Arc<Server>]>,
+    /// The active health checks of upstreams. One that did not change is the same in the next table.
+    pub checks: Box<[Arc<Check>]>,
 }
 
 /// The routes behind a group of listeners.

@@ -15,7 +15,7 @@ type Parts = (Arc<fairway_engine::table::Table>, Plan, Tls);
 
 fn parts(server: &Value) -> Parts {
     let config = serde_json::from_value(json!({"apps": {"http": {"servers": {"srv0": server}}}})).unwrap();
-    let table = Arc::new(fairway_engine::compile(&config).unwrap());
+    let table = Arc::new(fairway_engine::compile(&config, &fairway_engine::Registry::default()).unwrap());
     let tls = Tls::new(&config, Loaded::new(&config).unwrap(), &[], None).unwrap();
     (table, plan(&config).unwrap(), tls)
 }

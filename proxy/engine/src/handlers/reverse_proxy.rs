@@ -1,16 +1,81 @@
-//! `reverse_proxy`
+//! `reverse_proxy` sends requests on to upstreams.
+//!
+//! ```caddyfile
+//! reverse_proxy [<matcher>] [<upstreams…>] {
+//!     to <upstreams…>
+//!     lb_policy <name> [<options…>]
+//!     health_uri <uri>
+//!     header_up [+|-]<field> [<value> | <find> <replace>]
+//!     transport http { … }
+//!     …
+//! }
+//! ```
+//!
+//! An upstream is `[scheme://]host[:port]`, `host:first-last` or `unix//path`. All have the same scheme; `https://` means
+//! TLS, `h2c://` HTTP/2 without it. Every option is described with its field in [`Config`].
+//! Caddy: `http.handlers.reverse_proxy`.
+//!
+//! ```caddyfile
+//! reverse_proxy app-1:8080 app-2:8080 {
+//!     lb_policy least_conn
+//!     fail_duration 10s
+//! }
+//! ```
+//!
+//! What the [`World`] is asked to send has its target in origin form and its host in `Host`.
 
+mod address;
+mod body;
+mod config;
+mod forward;
+pub mod health;
+mod parse;
+mod registry;
+mod response;
+mod retry;
+mod selection;
 pub mod transport;
+mod upstreams;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 use fairway_caddyfile::{Args, Diagnostic, Tier};
-use serde::{Deserialize, Serialize};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::{HeaderMap, Method, Uri};
+use ipnet::IpNet;
+use xxhash_rust::xxh64::xxh64;
 
+use self::health::Check;
+use self::registry::{Balancer, EndpointKey};
+use self::response::{Passed, Responder};
+use self::retry::{Budget, Failure};
+use self::selection::{Choice, Selection};
+use self::transport::Transport;
+use self::upstreams::{Address, FailurePolicy, InFlight, MAX_FAILS, Target, Upstream, now};
 use crate::adapt::Scope;
-use crate::compile::CompileError;
+use crate::body::Body;
+use crate::compile::{CompileError, Compiler, parse_range};
 use crate::directives::{Directive, Parse};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::handlers::Flow;
+use crate::handlers::headers::{Apart, CompiledOps};
+use crate::handlers::rewrite::{self, Rewrite};
+use crate::response_matcher::{self, ResponseMatcher};
+use crate::template::Value;
+use crate::values::status_code_matches;
+use crate::world::{Network, SendError, World};
+
+pub use config::{
+    ActiveHealthChecks, Config, HealthChecks, LoadBalancing, PassiveHealthChecks, ResponseHandler,
+    Upstream as UpstreamConfig,
+};
+pub(crate) use registry::BalancerKey;
+pub use registry::Registry;
+pub use response::Tunnel;
+pub use selection::Policy;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "reverse_proxy",
@@ -18,37 +83,538 @@ pub(crate) const DIRECTIVE: Directive = Directive {
     parse: Parse::Handler(parse_directive),
 };
 
-fn parse_directive(_args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
-    Ok(super::Config::ReverseProxy(Box::default()))
-}
+/// What `private_ranges` stands for.
+const PRIVATE_RANGES: [&str; 6] = [
+    "192.168.0.0/16",
+    "172.16.0.0/12",
+    "10.0.0.0/8",
+    "127.0.0.1/8",
+    "fd00::/8",
+    "::1",
+];
 
-/// Config.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) routes: Vec<crate::config::Route>,
+fn parse_directive(args: Args<'_>, scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
+    parse::parse(args, scope).map(|config| super::Config::ReverseProxy(Box::new(config)))
 }
 
 /// The run-time form.
 #[derive(Debug)]
-pub(crate) struct ReverseProxy;
+pub(crate) struct ReverseProxy {
+    upstreams: Box<[Upstream]>,
+    selection: Selection,
+    balancer: Arc<Balancer>,
+    transport: Arc<Transport>,
+    /// The ports that are spoken to without TLS, and how.
+    plain: Option<(Box<[u16]>, Arc<Transport>)>,
+    retries: retry::Policy,
+    passive: Passive,
+    trusted_proxies: Box<[IpNet]>,
+    header_up: Option<CompiledOps>,
+    header_down: Option<HeaderDown>,
+    rewrite: Option<Rewrite>,
+    request_buffers: Option<usize>,
+    response_buffers: Option<usize>,
+    stream_timeout: Option<Duration>,
+    responders: Box<[Responder]>,
+}
+
+/// Which responses are failures of their upstream.
+#[derive(Debug, Default)]
+struct Passive {
+    statuses: Box<[u16]>,
+    latency: Option<Duration>,
+}
+
+/// What is done to the headers of responses.
+#[derive(Debug)]
+struct HeaderDown {
+    require: Option<ResponseMatcher>,
+    ops: CompiledOps,
+}
+
+/// A request, ready for any upstream.
+struct Outgoing {
+    method: Method,
+    target: Uri,
+    headers: HeaderMap,
+    /// None: it was sent, and is gone.
+    body: Option<Body>,
+    /// The whole body, if it is held.
+    replay: Option<Bytes>,
+}
+
+/// What became of one try.
+enum Attempt<'t> {
+    Done(Flow<'t>),
+    Failed(Failure),
+}
 
 impl Config {
-    pub(crate) fn compile(
-        &self,
-        _compiler: &mut crate::compile::Compiler<'_>,
-    ) -> Result<ReverseProxy, CompileError> {
-        Ok(ReverseProxy)
+    pub(crate) fn compile(&self, compiler: &mut Compiler<'_>) -> Result<ReverseProxy, CompileError> {
+        self.compile_parts(compiler)
+            .map_err(|error| error.within("reverse_proxy"))
+    }
+
+    fn compile_parts(&self, compiler: &mut Compiler<'_>) -> Result<ReverseProxy, CompileError> {
+        if self.dynamic_upstreams.is_some() {
+            return Err(CompileError::new("`dynamic_upstreams` is not there yet"));
+        }
+        let transport = match &self.transport {
+            Some(config) => Arc::new(config.compile()?),
+            None => Arc::new(Transport::default().with_id()),
+        };
+        let plain = self.plain_ports()?.map(|ports| {
+            let plain = Transport {
+                tls: None,
+                ..(*transport).clone()
+            };
+            (ports, Arc::new(plain.with_id()))
+        });
+        let load_balancing = self.load_balancing.clone().unwrap_or_default();
+        let dials: Vec<&str> = self
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.dial.as_str())
+            .collect();
+        let policy = load_balancing.selection_policy.as_ref();
+        let selection = policy.map_or(Ok(Selection::Random), |policy| policy.compile(&dials))?;
+        let upstreams = self.compile_upstreams(compiler)?;
+        let transport_for = |target: &Target| choose_transport(&transport, plain.as_ref(), target);
+        let key = compiler.balancer_key(hash(self) ^ transport.id);
+        let active = self
+            .health_checks
+            .as_ref()
+            .and_then(|checks| checks.active.as_ref());
+        let check = match active {
+            Some(config) => Check::compile(config, &upstreams, |target| Arc::clone(transport_for(target)))?,
+            None => None,
+        };
+        let balancer = compiler.registry().balancer(key, || Balancer {
+            check: check.map(Arc::new),
+            ..Balancer::default()
+        });
+        compiler.add_check(balancer.check.as_ref());
+        let headers = self.headers.clone().unwrap_or_default();
+        let header_down = headers.response.as_ref().map(|response| {
+            Ok(HeaderDown {
+                require: response.require.as_ref().map(response_matcher::Config::compile),
+                ops: response.ops.compile()?,
+            })
+        });
+        let ranges = self.trusted_proxies.iter();
+        let ranges = ranges.map(|range| parse_range(range).map_err(CompileError::new));
+        let responders = self.handle_response.iter();
+        let responders = responders.map(|handler| Responder::compile(handler, compiler));
+        Ok(ReverseProxy {
+            responders: responders.collect::<Result<_, _>>()?,
+            upstreams,
+            selection,
+            balancer,
+            plain,
+            transport,
+            retries: retry::Policy::compile(&load_balancing)?,
+            passive: self.passive()?,
+            trusted_proxies: ranges.collect::<Result<_, _>>()?,
+            header_up: headers.request.as_ref().map(|ops| ops.compile()).transpose()?,
+            header_down: header_down.transpose()?,
+            rewrite: self.rewrite.as_ref().map(rewrite::Config::compile).transpose()?,
+            request_buffers: buffers(self.request_buffers),
+            response_buffers: buffers(self.response_buffers),
+            stream_timeout: self.stream_timeout.to_std(),
+        })
+    }
+
+    fn compile_upstreams(&self, compiler: &Compiler<'_>) -> Result<Box<[Upstream]>, CompileError> {
+        let passive = self
+            .health_checks
+            .as_ref()
+            .and_then(|checks| checks.passive.as_ref());
+        let most = passive.map_or(0, |passive| passive.unhealthy_request_count);
+        let failures = match passive.and_then(|passive| Some((passive, passive.fail_duration.to_std()?))) {
+            None => None,
+            Some((passive, lifetime)) => {
+                let max_fails = usize::try_from(passive.max_fails.max(1)).ok();
+                let max_fails = max_fails
+                    .filter(|&count| count <= MAX_FAILS)
+                    .ok_or_else(|| CompileError::new(format!("`max_fails` is at most {MAX_FAILS}")))?;
+                Some(FailurePolicy { lifetime, max_fails })
+            }
+        };
+        let checks = hash(&self.health_checks);
+        let upstreams = self.upstreams.iter().map(|config| {
+            let address = Address::new(&config.dial)
+                .map_err(|message| CompileError::new(format!("upstream {message}")))?;
+            let most = if config.max_requests == 0 {
+                most
+            } else {
+                config.max_requests
+            };
+            let key = EndpointKey {
+                scope: compiler.scope().into(),
+                dial: config.dial.as_str().into(),
+                checks,
+            };
+            Ok(Upstream {
+                text: config.dial.as_str().into(),
+                address,
+                max_requests: usize::try_from(most).ok().filter(|&most| most > 0),
+                endpoint: compiler.registry().endpoint(key, failures),
+            })
+        });
+        upstreams.collect()
+    }
+
+    fn passive(&self) -> Result<Passive, CompileError> {
+        let Some(passive) = self
+            .health_checks
+            .as_ref()
+            .and_then(|checks| checks.passive.as_ref())
+        else {
+            return Ok(Passive::default());
+        };
+        let status = |&code: &i64| {
+            u16::try_from(code).map_err(|_| CompileError::new(format!("{code} is no status code")))
+        };
+        Ok(Passive {
+            statuses: passive
+                .unhealthy_status
+                .iter()
+                .map(status)
+                .collect::<Result<_, _>>()?,
+            latency: passive.unhealthy_latency.to_std(),
+        })
+    }
+
+    /// The ports that are spoken to without TLS although the others are with it.
+    fn plain_ports(&self) -> Result<Option<Box<[u16]>>, CompileError> {
+        let Some(transport::Config::Http(http)) = &self.transport else {
+            return Ok(None);
+        };
+        let ports = http.tls.as_ref().map_or(&[][..], |tls| &tls.except_ports);
+        let port = |text: &String| {
+            text.parse()
+                .map_err(|_| CompileError::new(format!("`{text}` is no port")))
+        };
+        let ports: Box<[u16]> = ports.iter().map(port).collect::<Result<_, _>>()?;
+        Ok((!ports.is_empty()).then_some(ports))
     }
 }
 
 impl ReverseProxy {
-    pub(crate) async fn handle<W: crate::world::World>(
+    /// Sends the request on, to several upstreams one after the other if need be. Dropping the future drops the
+    /// request that is on its way; that is no failure of its upstream.
+    pub(crate) async fn handle<W: World>(
         &self,
-        _exchange: &mut Exchange,
-        _world: &W,
+        exchange: &mut Exchange,
+        world: &W,
     ) -> Result<Flow<'_>, HandlerError> {
-        Ok(Flow::Next)
+        let mut outgoing = self.prepare(exchange).await?;
+        let mut budget = Budget::new(&self.retries);
+        let mut last = None;
+        loop {
+            let choice = self
+                .selection
+                .select(&self.upstreams, &self.balancer.robin, exchange);
+            let failure = match choice {
+                None => last.take().unwrap_or(Failure::NoUpstream),
+                Some(choice) => {
+                    let attempt = self
+                        .attempt(choice, &mut outgoing, &budget, exchange, world)
+                        .await?;
+                    match attempt {
+                        Attempt::Failed(failure) => failure,
+                        Attempt::Done(flow) => {
+                            let retries = i64::try_from(budget.retries).unwrap_or(i64::MAX);
+                            exchange
+                                .values
+                                .set("http.reverse_proxy.retries", Value::Integer(retries));
+                            set_time(
+                                exchange,
+                                ["http.reverse_proxy.duration", "http.reverse_proxy.duration_ms"],
+                                budget.elapsed(),
+                            );
+                            return Ok(flow);
+                        }
+                    }
+                }
+            };
+            if outgoing.body.is_none()
+                || !budget.allows_another()
+                || !self.retries.may_repeat(&failure, &outgoing.method, exchange)
+            {
+                return Err(failure.into());
+            }
+            tracing::debug!(?failure, "trying again");
+            last = Some(failure);
+            budget.wait(world).await;
+        }
+    }
+
+    /// What is done once, whatever the upstream.
+    async fn prepare(&self, exchange: &mut Exchange) -> Result<Outgoing, HandlerError> {
+        let mut headers = forward::request_headers(exchange, &self.trusted_proxies);
+        headers.remove(HOST);
+        let (method, target) = match &self.rewrite {
+            Some(rewrite) => rewritten(rewrite, exchange)?,
+            None => (exchange.method.clone(), origin_form(exchange)?),
+        };
+        let mut body = exchange.body.take();
+        if method != exchange.method && (method == Method::GET || method == Method::HEAD) {
+            body = Body::Empty;
+            headers.remove(CONTENT_LENGTH);
+        }
+        if let Some(limit) = self.request_buffers {
+            let read = body::read_ahead(body, limit).await;
+            body =
+                read.map_err(|error| HandlerError::new(400, format!("reading the request's body: {error}")))?;
+            if let Body::Full(bytes) = &body {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            }
+        }
+        let replay = match &body {
+            Body::Full(bytes) => Some(bytes.clone()),
+            body => body.is_empty().then(Bytes::new),
+        };
+        Ok(Outgoing {
+            method,
+            target,
+            headers,
+            body: Some(body),
+            replay,
+        })
+    }
+
+    async fn attempt<W: World>(
+        &self,
+        choice: Choice,
+        outgoing: &mut Outgoing,
+        budget: &Budget<'_>,
+        exchange: &mut Exchange,
+        world: &W,
+    ) -> Result<Attempt<'_>, HandlerError> {
+        let upstream = &self.upstreams[choice.index];
+        let target = upstream
+            .target(exchange)
+            .map_err(|message| HandlerError::new(502, format!("upstream {message}")))?;
+        set_upstream(exchange, upstream, &target);
+        let request = self.request(&target, outgoing, exchange)?;
+        let guard = upstream.endpoint.begin();
+        let sent = Instant::now();
+        let transport = choose_transport(&self.transport, self.plain.as_ref(), &target);
+        let response = match world.send(&target.dial, transport, request).await {
+            Ok(response) => response,
+            Err(error) => {
+                upstream.endpoint.fail(now());
+                return Ok(Attempt::Failed(outgoing.recover(error)));
+            }
+        };
+        let latency = sent.elapsed();
+        set_time(
+            exchange,
+            [
+                "http.reverse_proxy.upstream.latency",
+                "http.reverse_proxy.upstream.latency_ms",
+            ],
+            latency,
+        );
+        self.judge(upstream, &response, latency);
+        let mut passed = Passed::new(response, guard);
+        passed.read_ahead(self.response_buffers).await?;
+        let looks_at_responses = self.retries.looks_at_responses();
+        passed.describe(
+            exchange,
+            looks_at_responses || self.header_down.is_some() || !self.responders.is_empty(),
+        );
+        if looks_at_responses
+            && budget.allows_another()
+            && outgoing.restore()
+            && self.retries.wants_other_response(exchange)
+        {
+            return Ok(Attempt::Failed(Failure::Response(passed.status().as_u16())));
+        }
+        if let Some(cookie) = choice.cookie {
+            exchange.response_headers.append(http::header::SET_COOKIE, cookie);
+        }
+        self.respond(passed, exchange).map(Attempt::Done)
+    }
+
+    /// The request as it goes to one upstream.
+    fn request(
+        &self,
+        target: &Target,
+        outgoing: &mut Outgoing,
+        exchange: &Exchange,
+    ) -> Result<http::Request<Body>, HandlerError> {
+        let mut headers = if self.retries.is_none() {
+            std::mem::take(&mut outgoing.headers)
+        } else {
+            outgoing.headers.clone()
+        };
+        let mut host = if self.transport.tls.is_some() {
+            target.dial.address.clone()
+        } else {
+            exchange.host.clone()
+        };
+        if let Some(ops) = &self.header_up {
+            let mut place = Apart {
+                headers: &mut headers,
+                exchange,
+            };
+            if let Some(changed) = ops.apply_to_request(&mut place, Some(&host)) {
+                host = changed;
+            }
+        }
+        if host.is_empty() {
+            host = match target.dial.network {
+                Network::Tcp => target.dial.address.clone(),
+                Network::Unix => "localhost".into(),
+            };
+        }
+        let host = HeaderValue::from_str(&host)
+            .map_err(|_| HandlerError::new(400, "the host cannot go upstream"))?;
+        headers.insert(HOST, host);
+        let mut request = http::Request::new(outgoing.body.take().unwrap_or_default());
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = outgoing.target.clone();
+        *request.headers_mut() = headers;
+        *request.extensions_mut() = exchange.extensions.clone();
+        Ok(request)
+    }
+
+    /// Passive health checks of a response.
+    fn judge(&self, upstream: &Upstream, response: &http::Response<Body>, latency: Duration) {
+        let status = response.status().as_u16();
+        for &code in &self.passive.statuses {
+            if status_code_matches(status, code) {
+                upstream.endpoint.fail(now());
+            }
+        }
+        if self.passive.latency.is_some_and(|limit| latency >= limit) {
+            upstream.endpoint.fail(now());
+        }
     }
 }
+
+impl Outgoing {
+    /// Takes back what a failed try left of the request.
+    fn recover(&mut self, error: SendError) -> Failure {
+        let message = error.to_string();
+        match error {
+            SendError::Connect { request, .. } => {
+                self.body = Some(request.into_body());
+                Failure::Connect(message)
+            }
+            SendError::Exchange { .. } => {
+                self.restore();
+                Failure::Exchange(message)
+            }
+            SendError::Timeout { .. } => {
+                self.restore();
+                Failure::Timeout(message)
+            }
+        }
+    }
+
+    /// Makes the body ready to be sent again, if it is held.
+    fn restore(&mut self) -> bool {
+        self.body = self.replay.clone().map(Body::from);
+        self.body.is_some()
+    }
+}
+
+/// Method and target as a rewrite has them; the exchange keeps its own.
+fn rewritten(rewrite: &Rewrite, exchange: &mut Exchange) -> Result<(Method, Uri), HandlerError> {
+    let (method, target) = (
+        exchange.method.clone(),
+        exchange.target().path_and_query().to_owned(),
+    );
+    let rewritten = rewrite.handle(exchange).and_then(|_| {
+        let method = exchange.method.clone();
+        origin_form(exchange).map(|target| (method, target))
+    });
+    exchange.set_method(method);
+    exchange.set_target(&target)?;
+    rewritten
+}
+
+/// The target as it goes upstream, with a slash in front even if a rewrite left none.
+fn origin_form(exchange: &Exchange) -> Result<Uri, HandlerError> {
+    let target = exchange.target().path_and_query();
+    let parsed = if target.starts_with('/') || target == "*" {
+        target.parse().ok()
+    } else {
+        crate::paths::to_uri(&format!("/{target}"))
+    };
+    parsed.ok_or_else(|| HandlerError::new(400, "the target cannot go upstream"))
+}
+
+fn choose_transport<'t>(
+    transport: &'t Arc<Transport>,
+    plain: Option<&'t (Box<[u16]>, Arc<Transport>)>,
+    target: &Target,
+) -> &'t Arc<Transport> {
+    match plain {
+        Some((ports, plain)) if ports.contains(&target.port) => plain,
+        _ => transport,
+    }
+}
+
+/// Placeholders that tell of the upstream.
+fn set_upstream(exchange: &mut Exchange, upstream: &Upstream, target: &Target) {
+    let number = |count: usize| Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let values = &mut exchange.values;
+    values.set(
+        "http.reverse_proxy.upstream.address",
+        Value::Text(target.text.clone()),
+    );
+    values.set(
+        "http.reverse_proxy.upstream.hostport",
+        Value::Text(target.dial.address.clone()),
+    );
+    values.set(
+        "http.reverse_proxy.upstream.host",
+        Value::Text(target.host.clone()),
+    );
+    values.set(
+        "http.reverse_proxy.upstream.port",
+        Value::Integer(target.port.into()),
+    );
+    values.set(
+        "http.reverse_proxy.upstream.requests",
+        number(upstream.endpoint.requests()),
+    );
+    values.set(
+        "http.reverse_proxy.upstream.max_requests",
+        number(upstream.max_requests.unwrap_or(0)),
+    );
+    values.set(
+        "http.reverse_proxy.upstream.fails",
+        number(upstream.endpoint.failures(now())),
+    );
+}
+
+/// A time as text, and as a number of milliseconds.
+fn set_time(exchange: &mut Exchange, names: [&'static str; 2], time: Duration) {
+    let text = crate::values::Duration::from(time).to_string();
+    exchange.values.set(names[0], Value::Text(text.into()));
+    exchange
+        .values
+        .set(names[1], Value::Float(time.as_secs_f64() * 1e3));
+}
+
+/// A number of bytes to read ahead; a negative one is all.
+fn buffers(number: i64) -> Option<usize> {
+    match number {
+        0 => None,
+        number => Some(usize::try_from(number).unwrap_or(usize::MAX)),
+    }
+}
+
+/// A hash of a config's content.
+fn hash(config: &impl serde::Serialize) -> u64 {
+    let json = serde_json::to_vec(config).expect("configs have text as keys, so they can always be written");
+    xxh64(&json, 0)
+}
+
+#[cfg(test)]
+mod tests;

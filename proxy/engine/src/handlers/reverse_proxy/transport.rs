@@ -1,11 +1,17 @@
 //! How upstreams are spoken to: what the server needs to know to open connections and to wait on them.
 
+mod config;
+mod parse;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use config::{Config, HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
+pub(super) use parse::parse;
+
 /// A transport, compiled. Requests of equal transports share connections, so connections are pooled under
 /// [`id`](Self::id) and the address that is dialed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transport {
     /// A hash of all that follows: equal for equal transports.
     pub id: u64,

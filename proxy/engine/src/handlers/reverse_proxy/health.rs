@@ -1,0 +1,306 @@
+//! Active health checks: what to ask upstreams, and what the answer must be.
+//!
+//! The engine only describes them; whoever holds the table asks [`Check::probe`] at each [`Check::interval`], first
+//! at once. A check whose config did not change is the same [`Arc`] in the next table, so its round goes on.
+
+use std::future::{Future, poll_fn};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, Uri};
+use http_body_util::BodyExt;
+use regex::Regex;
+
+use super::config::ActiveHealthChecks;
+use super::transport::Transport;
+use super::upstreams::{Address, Endpoint, Target, Upstream};
+use crate::body::Body;
+use crate::compile::CompileError;
+use crate::exchange::{Connection, Exchange};
+use crate::go_regex;
+use crate::template::{Template, Unknown, Value};
+use crate::values::status_code_matches;
+use crate::world::{Dial, Network, World};
+
+/// How many bytes of a response are read unless the config says less.
+const MAX_BODY: usize = 1 << 20;
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 10;
+
+/// The health checks of one `reverse_proxy`.
+#[derive(Debug)]
+pub struct Check {
+    /// The time between two probes.
+    pub interval: Duration,
+    timeout: Duration,
+    method: Method,
+    target: Uri,
+    headers: Box<[(Template, Template)]>,
+    body: Template,
+    follow_redirects: bool,
+    passes: usize,
+    fails: usize,
+    max_size: usize,
+    expect_status: Option<u16>,
+    expect_body: Option<Regex>,
+    asked: Box<[Asked]>,
+}
+
+/// An upstream that is asked.
+#[derive(Debug)]
+struct Asked {
+    dial: Dial,
+    /// What `Host` says, and the name of the upstream in placeholders.
+    host: Box<str>,
+    transport: Arc<Transport>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Check {
+    /// Of upstreams with fixed addresses; those with placeholders are not asked.
+    pub(super) fn compile(
+        config: &ActiveHealthChecks,
+        upstreams: &[Upstream],
+        transport: impl Fn(&Target) -> Arc<Transport>,
+    ) -> Result<Option<Self>, CompileError> {
+        if config.uri.is_empty() && config.path.is_empty() && config.port == 0 {
+            return Ok(None);
+        }
+        let error = |message: String| CompileError::new(message).within("health_checks");
+        let mut asked = Vec::new();
+        for upstream in upstreams {
+            let Address::Fixed(target) = &upstream.address else {
+                continue;
+            };
+            let target = place(config, target).map_err(error)?;
+            let host = match target.dial.network {
+                Network::Unix => "localhost".into(),
+                Network::Tcp => target.dial.address.clone(),
+            };
+            asked.push(Asked {
+                host,
+                transport: transport(&target),
+                dial: target.dial,
+                endpoint: Arc::clone(&upstream.endpoint),
+            });
+        }
+        let uri = if config.uri.is_empty() {
+            &config.path
+        } else {
+            &config.uri
+        };
+        let uri = if uri.starts_with('/') {
+            uri.clone()
+        } else {
+            format!("/{uri}")
+        };
+        let count = |number: i64| usize::try_from(number).unwrap_or(1).max(1);
+        let method = match config.method.as_str() {
+            "" => Method::GET,
+            method => method
+                .parse()
+                .map_err(|_| error(format!("`{method}` is no method")))?,
+        };
+        let expect_body = match config.expect_body.as_str() {
+            "" => None,
+            pattern => {
+                Some(go_regex::compile(pattern).map_err(|cause| error(format!("expect_body: {cause}")))?)
+            }
+        };
+        let headers = config.headers.iter().flat_map(|(name, values)| {
+            let pair = |value: &String| (Template::new(name), Template::new(value));
+            values.iter().map(pair)
+        });
+        Ok(Some(Self {
+            interval: config.interval.to_std().unwrap_or(Duration::from_secs(30)),
+            timeout: config.timeout.to_std().unwrap_or(Duration::from_secs(5)),
+            method,
+            target: crate::paths::to_uri(&uri).ok_or_else(|| error(format!("`{uri}` is no target")))?,
+            headers: headers.collect(),
+            body: Template::new(&config.body),
+            follow_redirects: config.follow_redirects,
+            passes: count(config.passes),
+            fails: count(config.fails),
+            max_size: usize::try_from(config.max_size)
+                .ok()
+                .filter(|&size| size > 0)
+                .unwrap_or(MAX_BODY)
+                .min(MAX_BODY),
+            expect_status: u16::try_from(config.expect_status)
+                .ok()
+                .filter(|&status| status > 0),
+            expect_body,
+            asked: asked.into(),
+        }))
+    }
+
+    /// Asks all upstreams at once and takes note of their answers. Dropping the future leaves those that have not
+    /// answered as they were.
+    pub async fn probe<W: World>(&self, world: &W) {
+        let mut pending: Vec<_> = self
+            .asked
+            .iter()
+            .map(|asked| Box::pin(self.probe_one(asked, world)))
+            .collect();
+        poll_fn(|context| {
+            pending.retain_mut(|probe| probe.as_mut().poll(context).is_pending());
+            if pending.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Whether all upstreams were found working, or not yet found broken.
+    pub fn is_healthy(&self) -> bool {
+        self.asked.iter().all(|asked| asked.endpoint.is_healthy())
+    }
+
+    async fn probe_one<W: World>(&self, asked: &Asked, world: &W) {
+        let answer = within(world.sleep(self.timeout), self.ask(asked, world)).await;
+        match answer.unwrap_or_else(|| Err("no answer in time".to_owned())) {
+            Ok(()) => asked.endpoint.pass(self.passes),
+            Err(cause) => {
+                tracing::info!(upstream = %asked.dial.address, cause, "health check failed");
+                asked.endpoint.miss(self.fails);
+            }
+        }
+    }
+
+    async fn ask<W: World>(&self, asked: &Asked, world: &W) -> Result<(), String> {
+        let mut target = self.target.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let request = self.request(asked, &target)?;
+            let response = world.send(&asked.dial, &asked.transport, request).await;
+            let response = response.map_err(|error| error.to_string())?;
+            let location = response.headers().get(http::header::LOCATION);
+            let next = location.filter(|_| self.follow_redirects && response.status().is_redirection());
+            match next.and_then(|next| redirect(next)) {
+                Some(next) => target = next,
+                None => return self.judge(response).await,
+            }
+        }
+        Err(format!("more than {MAX_REDIRECTS} redirects"))
+    }
+
+    fn request(&self, asked: &Asked, target: &Uri) -> Result<http::Request<Body>, String> {
+        let values = placeholders(&asked.host);
+        let body = self.body.fill(&values, Unknown::Empty).into_owned();
+        let mut request = http::Request::new(Body::from(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target.clone();
+        let host = HeaderValue::from_str(&asked.host).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(http::header::HOST, host);
+        let agent = HeaderValue::from_static("Fairway");
+        request.headers_mut().insert(http::header::USER_AGENT, agent);
+        let mut given: Vec<HeaderName> = Vec::new();
+        for (name, value) in &self.headers {
+            let name: HeaderName = name
+                .fill(&values, Unknown::Empty)
+                .parse()
+                .map_err(|_| "a header's name is none".to_owned())?;
+            let value = HeaderValue::from_str(&value.fill(&values, Unknown::Keep));
+            let value = value.map_err(|_| format!("the value of `{name}` is none"))?;
+            if given.contains(&name) && name != http::header::HOST {
+                request.headers_mut().append(name, value);
+            } else if !given.contains(&name) {
+                request.headers_mut().insert(name.clone(), value);
+                given.push(name);
+            }
+        }
+        Ok(request)
+    }
+
+    async fn judge(&self, response: http::Response<Body>) -> Result<(), String> {
+        let status = response.status();
+        let is_expected = match self.expect_status {
+            Some(expected) => status_code_matches(status.as_u16(), expected),
+            None => status.is_success(),
+        };
+        if !is_expected {
+            return Err(format!("status {}", status.as_u16()));
+        }
+        // Read even if nobody looks at it, so that the connection can be used again.
+        let body = read(response.into_body(), self.max_size).await;
+        let Some(expected) = &self.expect_body else {
+            return Ok(());
+        };
+        let body = body.map_err(|error| error.to_string())?;
+        if expected.is_match(&String::from_utf8_lossy(&body)) {
+            Ok(())
+        } else {
+            Err("the body is not as expected".to_owned())
+        }
+    }
+}
+
+/// Where an upstream is asked.
+fn place(config: &ActiveHealthChecks, target: &Target) -> Result<Target, String> {
+    if !config.upstream.is_empty() {
+        return Target::parse(&config.upstream);
+    }
+    if config.port == 0 {
+        return Ok(target.clone());
+    }
+    let port = u16::try_from(config.port).map_err(|_| format!("{} is no port", config.port))?;
+    let host = match target.dial.network {
+        Network::Tcp => &*target.host,
+        Network::Unix => "localhost",
+    };
+    Target::parse(&crate::paths::join_host_port(host, &port.to_string()))
+}
+
+/// The target of a redirect; it goes to the same upstream.
+fn redirect(location: &HeaderValue) -> Option<Uri> {
+    let location: Uri = location.to_str().ok()?.parse().ok()?;
+    location.path_and_query().cloned().map(Uri::from)
+}
+
+/// A request that never was, for the placeholders of a check.
+fn placeholders(host: &str) -> Exchange {
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    let connection = Connection {
+        remote: nowhere,
+        local: nowhere,
+        tls: None,
+    };
+    let mut exchange = Exchange::new(http::Request::new(Body::Empty), Arc::new(connection));
+    let name = "http.reverse_proxy.active.target_upstream";
+    exchange.values.set(name, Value::Text(host.into()));
+    exchange
+}
+
+/// The first bytes of a body, and all of it is read if it is no longer.
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, crate::body::BodyError> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            let room = limit - bytes.len();
+            bytes.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() >= room {
+                break;
+            }
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+/// What a future gives if it is ready before the time is over.
+async fn within<T>(time: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    let (mut time, mut work) = (pin!(time), pin!(work));
+    poll_fn(|context| {
+        let work: Pin<&mut _> = work.as_mut();
+        if let Poll::Ready(done) = work.poll(context) {
+            return Poll::Ready(Some(done));
+        }
+        time.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}

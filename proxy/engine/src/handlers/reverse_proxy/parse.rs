@@ -1,0 +1,484 @@
+//! `reverse_proxy` as a Caddyfile has it.
+
+use std::collections::HashMap;
+
+use fairway_caddyfile::{Args, Diagnostic, Segment, Token, suggest};
+
+use super::address::{self, MAX_UPSTREAMS, Scheme};
+use super::config::{
+    ActiveHealthChecks, Config, HealthChecks, LoadBalancing, PassiveHealthChecks, ResponseHandler, Upstream,
+};
+use super::transport::{self, HttpTransport};
+use super::{PRIVATE_RANGES, selection};
+use crate::adapt::Scope;
+use crate::handlers::headers;
+use crate::matchers::{MATCHERS, Set};
+use crate::response_matcher;
+use crate::values::{Duration, Size, StatusCode};
+
+/// The subdirectives, for suggestions.
+const SUBDIRECTIVES: &[&str] = &[
+    "dynamic",
+    "fail_duration",
+    "flush_interval",
+    "handle_response",
+    "header_down",
+    "header_up",
+    "health_body",
+    "health_fails",
+    "health_follow_redirects",
+    "health_headers",
+    "health_interval",
+    "health_method",
+    "health_passes",
+    "health_path",
+    "health_port",
+    "health_request_body",
+    "health_status",
+    "health_timeout",
+    "health_upstream",
+    "health_uri",
+    "lb_policy",
+    "lb_retries",
+    "lb_retry_match",
+    "lb_try_duration",
+    "lb_try_interval",
+    "max_fails",
+    "method",
+    "replace_status",
+    "request_buffers",
+    "response_buffers",
+    "rewrite",
+    "stream_buffer_size",
+    "stream_close_delay",
+    "stream_timeout",
+    "to",
+    "transport",
+    "trusted_proxies",
+    "unhealthy_latency",
+    "unhealthy_request_count",
+    "unhealthy_status",
+    "verbose_logs",
+];
+
+/// Reads a `reverse_proxy`.
+pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config, Diagnostic> {
+    let mut reader = Reader {
+        config: Config::default(),
+        scheme: None,
+        transport: None,
+        matchers: HashMap::new(),
+        handlers: Vec::new(),
+    };
+    reader.upstreams(args.remaining())?;
+    for line in args.block() {
+        if line.name.text.starts_with('@') {
+            reader.matcher(line)?;
+        } else {
+            reader.line(line, args, scope)?;
+        }
+    }
+    // Those for all responses come last, whatever the order in which they are written.
+    let (with, without): (Vec<_>, Vec<_>) = std::mem::take(&mut reader.handlers)
+        .into_iter()
+        .partition(|handler| handler.matches.is_some());
+    reader.config.handle_response = with.into_iter().chain(without).collect();
+    reader.finish(args)
+}
+
+struct Reader<'s> {
+    config: Config,
+    /// The scheme of the upstreams so far, and the address that has it.
+    scheme: Option<(Scheme, &'s Token)>,
+    transport: Option<(HttpTransport, &'s Token)>,
+    matchers: HashMap<&'s str, response_matcher::Config>,
+    handlers: Vec<ResponseHandler>,
+}
+
+impl<'s> Reader<'s> {
+    fn upstreams(&mut self, addresses: &'s [Token]) -> Result<(), Diagnostic> {
+        for token in addresses {
+            let (scheme, dials) = address::parse(&token.text).map_err(|message| {
+                let message = format!("upstream `{}`: {message}", token.text);
+                Diagnostic::error("invalid-value", token, message)
+            })?;
+            if let Some((other, first)) = self
+                .scheme
+                .filter(|(other, _)| *other != scheme && *other != Scheme::None)
+            {
+                let message = match scheme {
+                    Scheme::None => format!(
+                        "all upstreams must have the same scheme; `{}` lacks `{}://`",
+                        token.text,
+                        other.as_str()
+                    ),
+                    _ => format!(
+                        "all upstreams must have the same scheme; `{}://` follows `{}://`",
+                        scheme.as_str(),
+                        other.as_str()
+                    ),
+                };
+                return Err(Diagnostic::error("conflicting-options", token, message)
+                    .context(first, "another scheme here"));
+            }
+            self.scheme = Some((scheme, token));
+            if self.config.upstreams.len() + dials.len() > MAX_UPSTREAMS {
+                let message = format!("there are more than {MAX_UPSTREAMS} upstreams");
+                return Err(Diagnostic::error("invalid-value", token, message));
+            }
+            let upstream = |dial| Upstream {
+                dial,
+                max_requests: 0,
+            };
+            self.config.upstreams.extend(dials.into_iter().map(upstream));
+        }
+        Ok(())
+    }
+
+    fn matcher(&mut self, line: &'s Segment) -> Result<(), Diagnostic> {
+        let name = line.name.text.as_str();
+        if self.matchers.contains_key(name) {
+            let message = format!("the response matcher `{name}` is there already");
+            return Err(Diagnostic::error("duplicate-matcher", line, message));
+        }
+        let matcher = response_matcher::parse(Args::new(line))?;
+        self.matchers.insert(name, matcher);
+        Ok(())
+    }
+
+    fn line(&mut self, line: &'s Segment, outer: Args<'s>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
+        let mut args = Args::new(line);
+        let name = line.name.text.as_str();
+        match name {
+            "to" => self.upstreams(args.remaining_required("an upstream")?)?,
+            "dynamic" => {
+                let message = "`dynamic` is a part of Caddy that Fairway does not have yet";
+                return Err(Diagnostic::error("not-yet", line, message));
+            }
+            "transport" => {
+                if self.transport.is_some() {
+                    return Err(args.error("duplicate-option", "there is a `transport` already"));
+                }
+                self.transport = Some((transport::parse(args)?, &line.name));
+                return Ok(());
+            }
+            "handle_response" => return self.handle_response(args, scope),
+            "replace_status" => {
+                let first = args.required("a status")?;
+                let (matches, status) = match args.next_arg() {
+                    Some(status) => (Some(self.named(first)?), status),
+                    None => (None, first),
+                };
+                self.handlers.push(ResponseHandler {
+                    matches,
+                    status_code: StatusCode::from(status.text.as_str()),
+                    ..ResponseHandler::default()
+                });
+            }
+            "header_up" => {
+                let headers = self.config.headers.get_or_insert_default();
+                headers::parse_op(&mut args, headers.request.get_or_insert_default())?;
+            }
+            "header_down" => {
+                let headers = self.config.headers.get_or_insert_default();
+                headers::parse_op(&mut args, &mut headers.response.get_or_insert_default().ops)?;
+            }
+            "method" => self.config.rewrite.get_or_insert_default().method = text(&mut args, "a method")?,
+            "rewrite" => self.config.rewrite.get_or_insert_default().uri = text(&mut args, "a target")?,
+            "trusted_proxies" => {
+                for range in args.remaining() {
+                    match range.text.as_str() {
+                        "private_ranges" => {
+                            let ranges = PRIVATE_RANGES.iter().map(|&range| range.to_owned());
+                            self.config.trusted_proxies.extend(ranges);
+                        }
+                        text => self.config.trusted_proxies.push(text.to_owned()),
+                    }
+                }
+            }
+            "flush_interval" => self.config.flush_interval = number_or_duration(&mut args)?,
+            "stream_timeout" => self.config.stream_timeout = number_or_duration(&mut args)?,
+            "stream_close_delay" => self.config.stream_close_delay = number_or_duration(&mut args)?,
+            "request_buffers" => self.config.request_buffers = size_or_unlimited(&mut args)?,
+            "response_buffers" => self.config.response_buffers = size_or_unlimited(&mut args)?,
+            "stream_buffer_size" => self.config.stream_buffer_size = size_or_unlimited(&mut args)?,
+            "verbose_logs" => {
+                if self.config.verbose_logs {
+                    return Err(args.error("duplicate-option", "there is a `verbose_logs` already"));
+                }
+                self.config.verbose_logs = true;
+            }
+            _ if name.starts_with("lb_") && SUBDIRECTIVES.contains(&name) => {
+                return load_balancing(self.config.load_balancing.get_or_insert_default(), args);
+            }
+            _ if name.starts_with("health_") && SUBDIRECTIVES.contains(&name) => {
+                let checks: &mut HealthChecks = self.config.health_checks.get_or_insert_default();
+                return active(checks.active.get_or_insert_default(), args);
+            }
+            _ if SUBDIRECTIVES.contains(&name) => {
+                let checks: &mut HealthChecks = self.config.health_checks.get_or_insert_default();
+                return passive(checks.passive.get_or_insert_default(), args);
+            }
+            _ => return Err(outer.unknown_subdirective(line, SUBDIRECTIVES.iter().copied())),
+        }
+        args.finish_line()
+    }
+
+    fn handle_response(&mut self, mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
+        let matches = args.next_arg().map(|name| self.named(name)).transpose()?;
+        if let Some(extra) = args.peek() {
+            return Err(args
+                .unexpected(extra)
+                .help("`replace_status` changes the status of a response"));
+        }
+        let routes = scope.subroute(&args).routes;
+        self.handlers.push(ResponseHandler {
+            matches,
+            routes,
+            ..ResponseHandler::default()
+        });
+        Ok(())
+    }
+
+    /// The response matcher of a name, defined above.
+    fn named(&self, name: &Token) -> Result<response_matcher::Config, Diagnostic> {
+        if !name.text.starts_with('@') {
+            let message = format!(
+                "`{}` is not the name of a response matcher, which begins with `@`",
+                name.text
+            );
+            return Err(Diagnostic::error("invalid-value", name, message));
+        }
+        self.matchers.get(name.text.as_str()).cloned().ok_or_else(|| {
+            let message = format!("there is no response matcher `{}` above", name.text);
+            Diagnostic::error("unknown-matcher", name, message)
+                .did_you_mean(suggest(&name.text, self.matchers.keys().copied()))
+        })
+    }
+
+    /// Brings the scheme of the addresses and the transport together.
+    fn finish(mut self, args: Args<'_>) -> Result<Config, Diagnostic> {
+        let scheme = self.scheme.map_or(Scheme::None, |(scheme, _)| scheme);
+        let mut transport = self
+            .transport
+            .as_ref()
+            .map(|(transport, _)| transport.clone())
+            .unwrap_or_default();
+        match scheme {
+            Scheme::Https => {
+                transport.tls.get_or_insert_default();
+            }
+            Scheme::H2c => transport.versions = vec!["h2c".to_owned(), "2".to_owned()],
+            Scheme::Http if transport.tls.is_some() => {
+                let message = "the upstreams are `http://`, but the transport speaks TLS";
+                let at = self.transport.map_or(args.name(), |(_, token)| token);
+                let diagnostic = Diagnostic::error("conflicting-options", at, message);
+                return Err(match self.scheme {
+                    Some((_, address)) => diagnostic.context(address, "plain HTTP here"),
+                    None => diagnostic,
+                });
+            }
+            Scheme::Http | Scheme::None => {}
+        }
+        if transport != HttpTransport::default() {
+            self.config.transport = Some(transport::Config::Http(Box::new(transport)));
+        }
+        Ok(self.config)
+    }
+}
+
+fn load_balancing(config: &mut LoadBalancing, mut args: Args<'_>) -> Result<(), Diagnostic> {
+    match args.name().text.as_str() {
+        "lb_policy" => {
+            if config.selection_policy.is_some() {
+                return Err(args.error("duplicate-option", "there is an `lb_policy` already"));
+            }
+            config.selection_policy = Some(selection::parse(args)?);
+            return Ok(());
+        }
+        "lb_retries" => config.retries = number(&mut args)?,
+        "lb_try_duration" => config.try_duration = duration(&mut args)?,
+        "lb_try_interval" => config.try_interval = duration(&mut args)?,
+        _ => {
+            config.retry_match.push(matcher_set(args)?);
+            return Ok(());
+        }
+    }
+    args.finish_line()
+}
+
+/// Reads a set of request matchers: one on the line, or those of the block.
+fn matcher_set(mut args: Args<'_>) -> Result<Set, Diagnostic> {
+    let inline = args.next_arg().map(|first| Segment {
+        name: first.clone(),
+        args: args.remaining().to_vec(),
+        block: args.segment().block.clone(),
+    });
+    let lines: Vec<Segment> = match inline {
+        Some(line) => vec![line],
+        None => args.block().to_vec(),
+    };
+    // A quoted word is an expression.
+    let lines: Vec<Segment> = lines
+        .into_iter()
+        .map(|mut line| {
+            if line.name.is_quoted() {
+                let mut name = line.name.clone();
+                name.text = "expression".to_owned();
+                name.quote = fairway_caddyfile::Quote::None;
+                line.args.insert(0, std::mem::replace(&mut line.name, name));
+            }
+            line
+        })
+        .collect();
+    let mut by_name: Vec<(&str, Vec<&Segment>)> = Vec::new();
+    for line in &lines {
+        let name = line.name.text.as_str();
+        match by_name.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, lines)) => lines.push(line),
+            None => by_name.push((name, vec![line])),
+        }
+    }
+    let mut set = Set::default();
+    for (name, lines) in by_name {
+        let Some(entry) = MATCHERS.iter().find(|entry| entry.name == name) else {
+            let message = format!("there is no matcher `{name}`");
+            return Err(Diagnostic::error("unknown-matcher", lines[0], message)
+                .did_you_mean(suggest(name, MATCHERS.iter().map(|entry| entry.name))));
+        };
+        if lines.iter().any(|line| line.lowest_tier() < entry.tier) {
+            let message = format!("`{name}` is for the operator of the cluster only");
+            return Err(Diagnostic::error("operator-only", lines[0], message));
+        }
+        (entry.parse)(&lines, "", &mut set)?;
+    }
+    Ok(set)
+}
+
+fn active(config: &mut ActiveHealthChecks, mut args: Args<'_>) -> Result<(), Diagnostic> {
+    match args.name().text.as_str() {
+        "health_uri" => config.uri = text(&mut args, "a path")?,
+        "health_path" => config.path = text(&mut args, "a path")?,
+        "health_upstream" => {
+            let token = args.required("an address")?;
+            let port = crate::paths::split_host_port(&token.text)
+                .ok()
+                .map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) {
+                let message = format!("`{}` is not a host with a port", token.text);
+                return Err(Diagnostic::error("invalid-value", token, message));
+            }
+            config.upstream.clone_from(&token.text);
+        }
+        "health_port" => {
+            if !config.upstream.is_empty() {
+                let message = "`health_port` means nothing with `health_upstream`";
+                return Err(args.error("conflicting-options", message));
+            }
+            config.port = number(&mut args)?;
+        }
+        "health_headers" => {
+            args.finish()?;
+            for line in args.block() {
+                let mut words = Args::new(line);
+                let values: Vec<String> = words.remaining().iter().map(|value| value.text.clone()).collect();
+                words.finish_line()?;
+                let known = config.headers.entry(line.name.text.clone()).or_default();
+                if values.is_empty() {
+                    known.push(String::new());
+                }
+                known.extend(values);
+            }
+            return Ok(());
+        }
+        "health_method" => config.method = text(&mut args, "a method")?,
+        "health_request_body" => config.body = text(&mut args, "a body")?,
+        "health_interval" => config.interval = duration(&mut args)?,
+        "health_timeout" => config.timeout = duration(&mut args)?,
+        "health_status" => config.expect_status = status(args.required("a status")?)?,
+        "health_body" => config.expect_body = text(&mut args, "a regular expression")?,
+        "health_follow_redirects" => config.follow_redirects = true,
+        "health_passes" => config.passes = number(&mut args)?,
+        _ => config.fails = number(&mut args)?,
+    }
+    args.finish_line()
+}
+
+fn passive(config: &mut PassiveHealthChecks, mut args: Args<'_>) -> Result<(), Diagnostic> {
+    match args.name().text.as_str() {
+        "max_fails" => config.max_fails = number(&mut args)?,
+        "fail_duration" => config.fail_duration = duration(&mut args)?,
+        "unhealthy_request_count" => config.unhealthy_request_count = number(&mut args)?,
+        "unhealthy_latency" => config.unhealthy_latency = duration(&mut args)?,
+        _ => {
+            for code in args.remaining_required("a status")? {
+                config.unhealthy_status.push(status(code)?);
+            }
+        }
+    }
+    args.finish_line()
+}
+
+/// The next argument as text.
+pub(super) fn text(args: &mut Args<'_>, what: &str) -> Result<String, Diagnostic> {
+    args.required(what).map(|token| token.text.clone())
+}
+
+/// The next argument as a duration.
+pub(super) fn duration(args: &mut Args<'_>) -> Result<Duration, Diagnostic> {
+    let token = args.required("a duration")?;
+    Duration::parse(&token.text).map_err(|error| {
+        let message = format!("`{}` is not a duration: {error}", token.text);
+        Diagnostic::error("invalid-value", token, message)
+    })
+}
+
+/// The next argument as a whole number.
+pub(super) fn number(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
+    let token = args.required("a number")?;
+    token.text.parse().map_err(|_| {
+        let message = format!("`{}` is not a whole number", token.text);
+        Diagnostic::error("invalid-value", token, message)
+    })
+}
+
+/// The next argument as a size in bytes.
+pub(super) fn size(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
+    let token = args.required("a size")?;
+    let size = Size::parse(&token.text).map_err(|error| error.to_string());
+    size.and_then(|size| i64::try_from(size.0).map_err(|_| "the size is out of range".to_owned()))
+        .map_err(|error| {
+            let message = format!("`{}` is not a size: {error}", token.text);
+            Diagnostic::error("invalid-value", token, message)
+        })
+}
+
+fn size_or_unlimited(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
+    if args.peek().is_some_and(|token| token.text == "unlimited") {
+        args.next_arg();
+        return Ok(-1);
+    }
+    size(args)
+}
+
+/// A number is one of nanoseconds.
+fn number_or_duration(args: &mut Args<'_>) -> Result<Duration, Diagnostic> {
+    if let Some(number) = args.peek().and_then(|token| token.text.parse().ok()) {
+        args.next_arg();
+        return Ok(Duration(number));
+    }
+    duration(args)
+}
+
+/// Reads `404` or `4xx`.
+fn status(token: &Token) -> Result<i64, Diagnostic> {
+    let text = token.text.as_str();
+    let digits = text
+        .strip_suffix("xx")
+        .filter(|class| class.len() == 1)
+        .unwrap_or(text);
+    digits.parse().map_err(|_| {
+        let message = format!("`{text}` is neither a status nor a class such as `5xx`");
+        Diagnostic::error("invalid-value", token, message)
+    })
+}

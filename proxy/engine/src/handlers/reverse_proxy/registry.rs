@@ -1,0 +1,117 @@
+//! What outlives a table: the state of balancers and upstreams, so that a swap keeps what its config did not change.
+//!
+//! An upstream is known by its scope (a server, or a named route), its address and its health checks; a balancer by
+//! its scope, its whole config, and its place among equal ones. What no table names any more is forgotten.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::health::Check;
+use super::upstreams::{Endpoint, FailurePolicy};
+
+/// The long-lived state behind all tables of a process. A copy is the same registry. Locked only while configs are
+/// compiled, never by a request.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
+    balancers: HashMap<BalancerKey, Weak<Balancer>>,
+}
+
+/// Which upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct EndpointKey {
+    pub scope: Box<str>,
+    pub dial: Box<str>,
+    /// A hash of the health checks' config.
+    pub checks: u64,
+}
+
+/// Which balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BalancerKey {
+    /// The server's name, or that of the named route.
+    pub scope: Box<str>,
+    /// A hash of the handler's config.
+    pub content: u64,
+    /// How many equal ones there were before it in the scope.
+    pub ordinal: u32,
+}
+
+/// The state of one handler.
+#[derive(Debug, Default)]
+pub(super) struct Balancer {
+    /// Where the round is.
+    pub robin: AtomicU32,
+    /// Its active health checks.
+    pub check: Option<Arc<Check>>,
+}
+
+impl Registry {
+    pub(super) fn endpoint(&self, key: EndpointKey, policy: Option<FailurePolicy>) -> Arc<Endpoint> {
+        find_or_make(&mut self.entries().endpoints, key, || Endpoint::new(policy))
+    }
+
+    pub(super) fn balancer(&self, key: BalancerKey, make: impl FnOnce() -> Balancer) -> Arc<Balancer> {
+        find_or_make(&mut self.entries().balancers, key, make)
+    }
+
+    /// Forgets what no table names any more.
+    pub(crate) fn prune(&self) {
+        let mut entries = self.entries();
+        entries
+            .endpoints
+            .retain(|_, endpoint| endpoint.strong_count() > 0);
+        entries
+            .balancers
+            .retain(|_, balancer| balancer.strong_count() > 0);
+    }
+
+    /// Nothing is left half changed by a panic, so a poisoned lock is as good as any.
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn find_or_make<K: Eq + std::hash::Hash, V>(
+    entries: &mut HashMap<K, Weak<V>>,
+    key: K,
+    make: impl FnOnce() -> V,
+) -> Arc<V> {
+    if let Some(known) = entries.get(&key).and_then(Weak::upgrade) {
+        return known;
+    }
+    let made = Arc::new(make());
+    entries.insert(key, Arc::downgrade(&made));
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(dial: &str, checks: u64) -> EndpointKey {
+        EndpointKey {
+            scope: "srv0".into(),
+            dial: dial.into(),
+            checks,
+        }
+    }
+
+    #[test]
+    fn equal_keys_share_state_while_somebody_holds_it() {
+        let registry = Registry::default();
+        let first = registry.endpoint(key("a:80", 1), None);
+        assert!(Arc::ptr_eq(&first, &registry.endpoint(key("a:80", 1), None)));
+        assert!(!Arc::ptr_eq(&first, &registry.endpoint(key("a:80", 2), None)));
+        assert!(!Arc::ptr_eq(&first, &registry.endpoint(key("b:80", 1), None)));
+        registry.prune();
+        assert_eq!(registry.entries().endpoints.len(), 1);
+        drop(first);
+        registry.prune();
+        assert!(registry.entries().endpoints.is_empty());
+    }
+}

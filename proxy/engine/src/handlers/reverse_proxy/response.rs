@@ -1,0 +1,212 @@
+//! The upstream's response on its way to the client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
+
+use super::body::{guarded, read_ahead};
+use super::config::ResponseHandler;
+use super::{Apart, InFlight, ReverseProxy, forward};
+use crate::body::Body;
+use crate::compile::{CompileError, Compiler};
+use crate::error::HandlerError;
+use crate::exchange::Exchange;
+use crate::handlers::{Flow, Response};
+use crate::response_matcher::{self, ResponseMatcher};
+use crate::table::Routes;
+use crate::template::{Template, Unknown, Value};
+use crate::values::canonical_header;
+
+const HEADER: &str = "http.reverse_proxy.header.";
+
+/// What the server needs to know of an upgraded connection; among the extensions of a response with status 101. It
+/// counts as a request in flight until it is dropped, so the server keeps it as long as the connections are joined.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// How long the connections may be joined; no limit without it.
+    pub limit: Option<Duration>,
+    _in_flight: Arc<InFlight>,
+}
+
+/// What is done with certain responses.
+#[derive(Debug)]
+pub(super) struct Responder {
+    matcher: Option<ResponseMatcher>,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    ReplaceStatus(Template),
+    Routes(Routes),
+}
+
+/// A response that came from an upstream.
+pub(super) struct Passed {
+    parts: http::response::Parts,
+    body: Body,
+    guard: InFlight,
+}
+
+impl Responder {
+    pub(super) fn compile(
+        config: &ResponseHandler,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Self, CompileError> {
+        let action = match config.status_code.as_str() {
+            "" => Action::Routes(
+                compiler
+                    .routes(&config.routes)
+                    .map_err(|error| error.within("handle_response"))?,
+            ),
+            status => Action::ReplaceStatus(Template::new(status)),
+        };
+        Ok(Self {
+            matcher: config.matches.as_ref().map(response_matcher::Config::compile),
+            action,
+        })
+    }
+}
+
+impl Passed {
+    pub(super) fn new(response: http::Response<Body>, guard: InFlight) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { parts, body, guard }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.parts.status
+    }
+
+    /// Reads of the body what is to be read before the client gets anything.
+    pub(super) async fn read_ahead(&mut self, limit: Option<usize>) -> Result<(), HandlerError> {
+        let Some(limit) = limit else { return Ok(()) };
+        let read = read_ahead(self.body.take(), limit).await;
+        self.body =
+            read.map_err(|error| HandlerError::new(502, format!("reading the response's body: {error}")))?;
+        Ok(())
+    }
+
+    /// Placeholders that tell of the response; those of its headers only if somebody may ask for them.
+    pub(super) fn describe(&self, exchange: &mut Exchange, with_headers: bool) {
+        let status = self.parts.status;
+        let values = &mut exchange.values;
+        values.set(
+            "http.reverse_proxy.status_code",
+            Value::Integer(status.as_u16().into()),
+        );
+        if !with_headers {
+            return;
+        }
+        values.set(
+            "http.reverse_proxy.status_text",
+            Value::Text(status.to_string().into()),
+        );
+        let old: Vec<String> = values
+            .iter()
+            .filter(|(name, _)| name.starts_with(HEADER))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        old.iter().for_each(|name| values.remove(name));
+        for name in self.parts.headers.keys() {
+            let all = self.parts.headers.get_all(name).iter();
+            let all: Vec<_> = all
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                .collect();
+            let placeholder = format!("{HEADER}{}", canonical_header(name.as_str()));
+            values.set(placeholder, Value::Text(all.join(",").into()));
+        }
+    }
+}
+
+impl ReverseProxy {
+    /// Hands the response to the client, or to the routes that want it.
+    pub(super) fn respond(
+        &self,
+        mut passed: Passed,
+        exchange: &mut Exchange,
+    ) -> Result<Flow<'_>, HandlerError> {
+        let mut responders = self.responders.iter();
+        let responder = responders.find(|responder| {
+            let matcher = responder.matcher.as_ref();
+            matcher.is_none_or(|matcher| matcher.matches(passed.parts.status, &passed.parts.headers))
+        });
+        match responder.map(|responder| &responder.action) {
+            None => {}
+            Some(Action::Routes(routes)) => return Ok(Flow::Enter(routes)),
+            Some(Action::ReplaceStatus(template)) => {
+                let text = template.fill(exchange, Unknown::Empty);
+                let status: u16 = text
+                    .parse()
+                    .map_err(|_| HandlerError::internal(format!("`{text}` is no status code")))?;
+                if status != 0 {
+                    passed.parts.status = StatusCode::from_u16(status)
+                        .map_err(|_| HandlerError::internal(format!("{status} is no status code")))?;
+                }
+            }
+        }
+        if passed.parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(passed, exchange);
+        }
+        let mut headers = std::mem::take(&mut passed.parts.headers);
+        forward::remove_hop_by_hop(&mut headers);
+        exchange.response_headers.remove(http::header::SERVER);
+        let via = forward::via(passed.parts.version);
+        exchange.response_headers.append(http::header::VIA, via);
+        if let Some(down) = &self.header_down {
+            let is_meant = |matcher: &ResponseMatcher| matcher.matches(passed.parts.status, &headers);
+            if down.require.as_ref().is_none_or(is_meant) {
+                down.ops.apply(&mut Apart {
+                    headers: &mut headers,
+                    exchange,
+                });
+            }
+        }
+        append(&mut exchange.response_headers, headers);
+        Ok(Flow::Respond(Response {
+            status: passed.parts.status,
+            body: guarded(passed.body, passed.guard),
+        }))
+    }
+
+    /// The upstream speaks another protocol from here on, and so does the client.
+    fn switch(&self, passed: Passed, exchange: &mut Exchange) -> Result<Flow<'_>, HandlerError> {
+        let asked = forward::upgrade_type(&exchange.headers);
+        if asked.is_none() || asked != forward::upgrade_type(&passed.parts.headers) {
+            return Err(HandlerError::new(
+                502,
+                "the upstream switched to a protocol that was not asked for",
+            ));
+        }
+        append(&mut exchange.response_headers, passed.parts.headers);
+        exchange.response_extensions.extend(passed.parts.extensions);
+        exchange.response_extensions.insert(Tunnel {
+            limit: self.stream_timeout,
+            _in_flight: Arc::new(passed.guard),
+        });
+        Ok(Flow::Respond(Response {
+            status: StatusCode::SWITCHING_PROTOCOLS,
+            body: passed.body,
+        }))
+    }
+}
+
+/// Adds headers to others. There is one length of a body, and it is the upstream's.
+fn append(headers: &mut HeaderMap, new: HeaderMap) {
+    if headers.is_empty() {
+        *headers = new;
+        return;
+    }
+    if new.contains_key(CONTENT_LENGTH) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let mut last = None;
+    for (name, value) in new {
+        last = name.or(last);
+        if let Some(name) = &last {
+            headers.append(name, value);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `transport http { … }` as a Caddyfile has it.
+
+use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use serde_json::json;
+
+use super::config::{HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
+use crate::handlers::reverse_proxy::parse::{duration, number, size, text};
+
+/// The options, and the lowest tier that may write each.
+const OPTIONS: &[(&str, Tier)] = &[
+    ("compression", Tier::Tenant),
+    ("dial_fallback_delay", Tier::Tenant),
+    ("dial_timeout", Tier::Tenant),
+    ("expect_continue_timeout", Tier::Tenant),
+    ("forward_proxy_url", Tier::Operator),
+    ("keepalive", Tier::Tenant),
+    ("keepalive_idle_conns", Tier::Tenant),
+    ("keepalive_idle_conns_per_host", Tier::Tenant),
+    ("keepalive_interval", Tier::Tenant),
+    ("local_address", Tier::Operator),
+    ("max_conns_per_host", Tier::Tenant),
+    ("max_response_header", Tier::Tenant),
+    ("network_proxy", Tier::Operator),
+    ("proxy_protocol", Tier::Tenant),
+    ("read_buffer", Tier::Tenant),
+    ("read_timeout", Tier::Tenant),
+    ("resolvers", Tier::Operator),
+    ("response_header_timeout", Tier::Tenant),
+    ("tls", Tier::Tenant),
+    ("tls_client_auth", Tier::Operator),
+    ("tls_curves", Tier::Tenant),
+    ("tls_except_ports", Tier::Tenant),
+    ("tls_insecure_skip_verify", Tier::Tenant),
+    ("tls_renegotiation", Tier::Tenant),
+    ("tls_server_name", Tier::Tenant),
+    ("tls_timeout", Tier::Tenant),
+    ("tls_trust_pool", Tier::Operator),
+    ("tls_trusted_ca_certs", Tier::Operator),
+    ("versions", Tier::Tenant),
+    ("write_buffer", Tier::Tenant),
+    ("write_timeout", Tier::Tenant),
+];
+
+/// Reads what follows `transport`.
+pub(in super::super) fn parse(mut args: Args<'_>) -> Result<HttpTransport, Diagnostic> {
+    let name = args.required("the name of a transport")?;
+    match name.text.as_str() {
+        "http" => {}
+        "fastcgi" => {
+            let message = "`transport fastcgi` is a part of Caddy that Fairway does not have yet";
+            return Err(Diagnostic::error("not-yet", name, message));
+        }
+        other => {
+            let message = format!("there is no transport `{other}`");
+            return Err(Diagnostic::error("invalid-value", name, message));
+        }
+    }
+    args.finish()?;
+    let mut transport = HttpTransport::default();
+    for line in args.block() {
+        let known = OPTIONS.iter().find(|(name, _)| *name == line.name.text);
+        let Some((name, tier)) = known else {
+            return Err(args.unknown_subdirective(line, OPTIONS.iter().map(|(name, _)| *name)));
+        };
+        if line.lowest_tier() < *tier {
+            let message = format!("`{name}` is for the operator of the cluster only");
+            return Err(Diagnostic::error("operator-only", line, message));
+        }
+        option(&mut transport, line)?;
+    }
+    Ok(transport)
+}
+
+fn option(transport: &mut HttpTransport, line: &Segment) -> Result<(), Diagnostic> {
+    let mut args = Args::new(line);
+    match line.name.text.as_str() {
+        "read_buffer" => transport.read_buffer_size = size(&mut args)?,
+        "write_buffer" => transport.write_buffer_size = size(&mut args)?,
+        "max_response_header" => transport.max_response_header_size = size(&mut args)?,
+        "read_timeout" => transport.read_timeout = duration(&mut args)?,
+        "write_timeout" => transport.write_timeout = duration(&mut args)?,
+        "dial_timeout" => transport.dial_timeout = duration(&mut args)?,
+        "dial_fallback_delay" => transport.dial_fallback_delay = duration(&mut args)?,
+        "response_header_timeout" => transport.response_header_timeout = duration(&mut args)?,
+        "expect_continue_timeout" => transport.expect_continue_timeout = duration(&mut args)?,
+        "max_conns_per_host" => transport.max_conns_per_host = number(&mut args)?,
+        "local_address" => transport.local_address = text(&mut args, "an IP address")?,
+        "proxy_protocol" => transport.proxy_protocol = one_of(&mut args, &["v1", "v2"])?,
+        "versions" => {
+            let versions = args.remaining_required("a version: `1.1`, `2` or `h2c`")?;
+            transport.versions = texts(versions);
+        }
+        "compression" => {
+            if args.next_arg().is_some_and(|token| token.text == "off") {
+                transport.compression = Some(false);
+            }
+        }
+        "resolvers" => {
+            let addresses = texts(args.remaining_required("the address of a resolver")?);
+            transport.resolver = Some(Resolver { addresses });
+        }
+        "forward_proxy_url" => {
+            let url = text(&mut args, "a URL")?;
+            transport.network_proxy = Some(json!({"from": "url", "url": url}));
+        }
+        "network_proxy" => {
+            transport.network_proxy = Some(match one_of(&mut args, &["none", "url"])?.as_str() {
+                "none" => json!({"from": "none"}),
+                _ => json!({"from": "url", "url": text(&mut args, "a URL")?}),
+            });
+        }
+        name if name.starts_with("keepalive") => {
+            return keepalive(transport.keep_alive.get_or_insert_default(), args);
+        }
+        _ => return tls(transport.tls.get_or_insert_default(), args),
+    }
+    args.finish_line()
+}
+
+fn keepalive(keepalive: &mut KeepAliveConfig, mut args: Args<'_>) -> Result<(), Diagnostic> {
+    match args.name().text.as_str() {
+        "keepalive" if args.peek().is_some_and(|token| token.text == "off") => {
+            args.next_arg();
+            keepalive.enabled = Some(false);
+        }
+        "keepalive" => keepalive.idle_timeout = duration(&mut args)?,
+        "keepalive_interval" => keepalive.probe_interval = duration(&mut args)?,
+        "keepalive_idle_conns" => keepalive.max_idle_conns = number(&mut args)?,
+        _ => keepalive.max_idle_conns_per_host = number(&mut args)?,
+    }
+    args.finish_line()
+}
+
+fn tls(tls: &mut TlsConfig, mut args: Args<'_>) -> Result<(), Diagnostic> {
+    match args.name().text.as_str() {
+        "tls" => {}
+        "tls_client_auth" => {
+            let first = text(
+                &mut args,
+                "the name of a certificate, or its file and that of its key",
+            )?;
+            match args.next_arg() {
+                Some(key) => {
+                    tls.client_certificate_file = first;
+                    tls.client_certificate_key_file.clone_from(&key.text);
+                }
+                None => tls.client_certificate_automate = first,
+            }
+        }
+        "tls_insecure_skip_verify" => tls.insecure_skip_verify = true,
+        "tls_curves" => tls.curves = texts(args.remaining_required("a curve")?),
+        "tls_timeout" => tls.handshake_timeout = duration(&mut args)?,
+        "tls_server_name" => tls.server_name = text(&mut args, "a name")?,
+        "tls_renegotiation" => tls.renegotiation = one_of(&mut args, &["never", "once", "freely"])?,
+        "tls_except_ports" => tls.except_ports = texts(args.remaining_required("a port")?),
+        "tls_trusted_ca_certs" => {
+            if tls.ca.is_some() {
+                return Err(both_pools(args));
+            }
+            tls.root_ca_pem_files = texts(args.remaining_required("a file")?);
+        }
+        _ => return trust_pool(tls, args),
+    }
+    args.finish_line()
+}
+
+fn trust_pool(tls: &mut TlsConfig, mut args: Args<'_>) -> Result<(), Diagnostic> {
+    let name = args.required("a source: `file` or `inline`")?;
+    if !tls.root_ca_pem_files.is_empty() {
+        return Err(both_pools(args));
+    }
+    if tls.ca.is_some() {
+        return Err(args.error("duplicate-option", "there is a `tls_trust_pool` already"));
+    }
+    let (option, field) = match name.text.as_str() {
+        "file" => ("pem_file", "pem_files"),
+        "inline" => ("trust_der", "trusted_ca_certs"),
+        "http" | "lazy" | "pki_intermediate" | "pki_root" | "storage" | "system" | "combined" => {
+            let message = format!("the trust pool `{}` is not there yet", name.text);
+            return Err(Diagnostic::error("not-yet", name, message));
+        }
+        other => {
+            let message = format!("there is no trust pool `{other}`");
+            return Err(Diagnostic::error("invalid-value", name, message));
+        }
+    };
+    let mut values = Vec::new();
+    if option == "pem_file" {
+        values.extend(texts(args.remaining()));
+    }
+    args.finish()?;
+    for line in args.block() {
+        if line.name.text != option {
+            return Err(args.unknown_subdirective(line, [option]));
+        }
+        let mut words = Args::new(line);
+        values.extend(texts(words.remaining()));
+        words.finish_line()?;
+    }
+    if values.is_empty() {
+        return Err(args.missing("a certificate"));
+    }
+    tls.ca = Some(json!({"provider": name.text, field: values}));
+    Ok(())
+}
+
+fn both_pools(args: Args<'_>) -> Diagnostic {
+    let message = "`tls_trust_pool` and `tls_trusted_ca_certs` exclude each other";
+    args.error("conflicting-options", message)
+}
+
+fn one_of(args: &mut Args<'_>, words: &[&'static str]) -> Result<String, Diagnostic> {
+    let list = words.join("`, `");
+    let token = args.required(&format!("one of `{list}`"))?;
+    if words.contains(&token.text.as_str()) {
+        return Ok(token.text.clone());
+    }
+    let message = format!("`{}` is none of `{list}`", token.text);
+    Err(Diagnostic::error("invalid-value", token, message)
+        .did_you_mean(fairway_caddyfile::suggest(&token.text, words.iter().copied())))
+}
+
+fn texts(tokens: &[fairway_caddyfile::Token]) -> Vec<String> {
+    tokens.iter().map(|token| token.text.clone()).collect()
+}
