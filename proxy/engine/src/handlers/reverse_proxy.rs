@@ -61,7 +61,7 @@ use crate::directives::{Directive, Parse};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::handlers::Flow;
-use crate::handlers::headers::{Apart, CompiledOps};
+use crate::handlers::headers::{Apart, CompiledOps, Ops};
 use crate::handlers::rewrite::{self, Rewrite};
 use crate::response_matcher::{self, ResponseMatcher};
 use crate::template::Value;
@@ -215,7 +215,7 @@ impl Config {
             retries: retry::Policy::compile(&load_balancing)?,
             passive: self.passive()?,
             trusted_proxies: ranges.collect::<Result<_, _>>()?,
-            header_up: headers.request.as_ref().map(|ops| ops.compile()).transpose()?,
+            header_up: headers.request.as_ref().map(Ops::compile).transpose()?,
             header_down: header_down.transpose()?,
             rewrite: self.rewrite.as_ref().map(rewrite::Config::compile).transpose()?,
             request_buffers: buffers(self.request_buffers),

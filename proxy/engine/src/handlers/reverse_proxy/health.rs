@@ -182,7 +182,7 @@ impl Check {
             let response = response.map_err(|error| error.to_string())?;
             let location = response.headers().get(http::header::LOCATION);
             let next = location.filter(|_| self.follow_redirects && response.status().is_redirection());
-            match next.and_then(|next| redirect(next)) {
+            match next.and_then(redirect) {
                 Some(next) => target = next,
                 None => return self.judge(response).await,
             }

@@ -324,7 +324,7 @@ fn matcher_set(mut args: Args<'_>) -> Result<Set, Diagnostic> {
         .map(|mut line| {
             if line.name.is_quoted() {
                 let mut name = line.name.clone();
-                name.text = "expression".to_owned();
+                "expression".clone_into(&mut name.text);
                 name.quote = fairway_caddyfile::Quote::None;
                 line.args.insert(0, std::mem::replace(&mut line.name, name));
             }

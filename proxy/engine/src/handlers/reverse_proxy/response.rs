@@ -109,7 +109,9 @@ impl Passed {
             .filter(|(name, _)| name.starts_with(HEADER))
             .map(|(name, _)| name.to_owned())
             .collect();
-        old.iter().for_each(|name| values.remove(name));
+        for name in &old {
+            values.remove(name);
+        }
         for name in self.parts.headers.keys() {
             let all = self.parts.headers.get_all(name).iter();
             let all: Vec<_> = all

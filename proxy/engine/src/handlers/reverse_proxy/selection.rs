@@ -394,7 +394,11 @@ fn cookie_value(secret: &str, dial: &str) -> Box<str> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(dial.as_bytes());
     let digits = mac.finalize().into_bytes();
-    let hex: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("four bits are below 16");
+    let hex: String = digits
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect();
     hex.into()
 }
 
@@ -430,7 +434,7 @@ mod tests {
 
     fn pool(count: usize) -> Vec<Upstream> {
         let policy = FailurePolicy {
-            lifetime: std::time::Duration::from_secs(3600),
+            lifetime: std::time::Duration::from_hours(1),
             max_fails: 1,
         };
         let upstream = |number| {
@@ -628,7 +632,7 @@ mod tests {
             let parsed: Policy = serde_json::from_str(policy).unwrap();
             assert!(parsed.compile(&["a:80"]).is_err(), "{policy}");
         }
-        for policy in [r#"{"policy":"best"}"#, r#"{"policy":"first","x":1}"#, r#"{}"#] {
+        for policy in [r#"{"policy":"best"}"#, r#"{"policy":"first","x":1}"#, "{}"] {
             assert!(serde_json::from_str::<Policy>(policy).is_err(), "{policy}");
         }
     }

@@ -108,21 +108,20 @@ fn status(proxy: &ReverseProxy, exchange: &mut Exchange, world: &Memory<'_>) -> 
 
 /// Adapts the subdirectives of a `reverse_proxy`, without the handler's name.
 #[track_caller]
-fn check(line: &str, expected: Json) {
+fn check(line: &str, expected: &Json) {
     let mut found = handlers(line);
     assert!(found.is_array(), "{line}: {found}");
     let handler = found[0].as_object_mut().unwrap();
     assert_eq!(handler.remove("handler"), Some(json!("reverse_proxy")));
     let read: Config = serde_json::from_value(found[0].clone()).unwrap();
-    assert_eq!(found[0], expected, "{line}");
-    assert_eq!(json!(read), expected, "{line} reads back");
+    assert_eq!(&found[0], expected, "{line}");
+    assert_eq!(&json!(read), expected, "{line} reads back");
 }
 
 #[track_caller]
-fn check_options(options: &str, expected: Json) {
-    let mut expected = expected;
+fn check_options(options: &str, mut expected: Json) {
     expected["upstreams"] = json!([{"dial": "a:80"}]);
-    check(&format!("reverse_proxy a {{\n{options}\n}}"), expected);
+    check(&format!("reverse_proxy a {{\n{options}\n}}"), &expected);
 }
 
 #[track_caller]
@@ -134,30 +133,30 @@ fn check_refused(line: &str, expected: &str) {
 
 #[test]
 fn upstreams_are_read() {
-    check("reverse_proxy", json!({}));
+    check("reverse_proxy", &json!({}));
     check(
         "reverse_proxy a b:81",
-        json!({"upstreams": [{"dial": "a:80"}, {"dial": "b:81"}]}),
+        &json!({"upstreams": [{"dial": "a:80"}, {"dial": "b:81"}]}),
     );
     check(
         "reverse_proxy a {\nto b:1-2 unix//c\n}",
-        json!({"upstreams": [{"dial": "a:80"}, {"dial": "b:1"}, {"dial": "b:2"}, {"dial": "unix//c"}]}),
+        &json!({"upstreams": [{"dial": "a:80"}, {"dial": "b:1"}, {"dial": "b:2"}, {"dial": "unix//c"}]}),
     );
     check(
         "reverse_proxy https://a",
-        json!({"upstreams": [{"dial": "a:443"}], "transport": {"protocol": "http", "tls": {}}}),
+        &json!({"upstreams": [{"dial": "a:443"}], "transport": {"protocol": "http", "tls": {}}}),
     );
     check(
         "reverse_proxy h2c://a",
-        json!({"upstreams": [{"dial": "a:80"}], "transport": {"protocol": "http", "versions": ["h2c", "2"]}}),
+        &json!({"upstreams": [{"dial": "a:80"}], "transport": {"protocol": "http", "versions": ["h2c", "2"]}}),
     );
     check(
         "reverse_proxy http://a {\ntransport http\n}",
-        json!({"upstreams": [{"dial": "a:80"}]}),
+        &json!({"upstreams": [{"dial": "a:80"}]}),
     );
     check(
         "reverse_proxy {http.vars.up}",
-        json!({"upstreams": [{"dial": "{http.vars.up}"}]}),
+        &json!({"upstreams": [{"dial": "{http.vars.up}"}]}),
     );
 }
 
@@ -427,7 +426,7 @@ fn failures_have_their_status() {
 
 /// How often upstreams were asked, and with what status it ended.
 #[track_caller]
-fn check_tries(load_balancing: Json, request: &str, body: Body, sent: bool, expected: (usize, u16)) {
+fn check_tries(load_balancing: &Json, request: &str, body: Body, sent: bool, expected: (usize, u16)) {
     let proxy =
         proxy(json!({"upstreams": [{"dial": "a:80"}, {"dial": "b:80"}], "load_balancing": load_balancing}));
     let mut tries = 0;
@@ -452,39 +451,84 @@ fn streamed() -> Body {
 
 #[test]
 fn only_what_is_safe_is_sent_again() {
-    check_tries(json!({}), "GET /", Body::Empty, false, (1, 502));
-    check_tries(json!({"retries": 2}), "GET /", Body::Empty, false, (3, 502));
-    check_tries(json!({"retries": 2}), "POST /", streamed(), false, (3, 502));
-    check_tries(json!({"retries": 2}), "GET /", Body::Empty, true, (3, 502));
-    check_tries(json!({"retries": 2}), "POST /", Body::Empty, true, (1, 502));
-    check_tries(json!({"retries": 2}), "GET /", streamed(), true, (1, 502));
+    check_tries(&json!({}), "GET /", Body::Empty, false, (1, 502));
+    check_tries(&json!({"retries": 2}), "GET /", Body::Empty, false, (3, 502));
+    check_tries(&json!({"retries": 2}), "POST /", streamed(), false, (3, 502));
+    check_tries(&json!({"retries": 2}), "GET /", Body::Empty, true, (3, 502));
+    check_tries(&json!({"retries": 2}), "POST /", Body::Empty, true, (1, 502));
+    check_tries(&json!({"retries": 2}), "GET /", streamed(), true, (1, 502));
     check_tries(
-        json!({"retries": 2}),
+        &json!({"retries": 2}),
         "GET /",
         Body::from(Bytes::from("x")),
         true,
         (3, 502),
     );
     check_tries(
-        json!({"try_duration": "1s"}),
+        &json!({"try_duration": "1s"}),
         "GET /",
         Body::Empty,
         false,
         (5, 502),
     );
     check_tries(
-        json!({"try_duration": "1s", "try_interval": "500ms"}),
+        &json!({"try_duration": "1s", "try_interval": "500ms"}),
         "GET /",
         Body::Empty,
         false,
         (3, 502),
     );
     check_tries(
-        json!({"try_duration": "1s", "retries": 1}),
+        &json!({"try_duration": "1s", "retries": 1}),
         "GET /",
         Body::Empty,
         false,
         (2, 502),
+    );
+}
+
+#[test]
+fn matchers_say_what_is_sent_again() {
+    let only_posts = json!({"retries": 1, "retry_match": [{"method": ["POST"]}]});
+    check_tries(&only_posts, "POST /", Body::Empty, true, (2, 502));
+    check_tries(&only_posts, "GET /", Body::Empty, true, (1, 502));
+    check_tries(&only_posts, "GET /", Body::Empty, false, (2, 502));
+    let expression = "{http.reverse_proxy.is_transport_error} || {http.reverse_proxy.status_code} == 503";
+    let by_expression = json!({"retries": 1, "retry_match": [{"expression": expression}]});
+    check_tries(&by_expression, "POST /", Body::Empty, true, (2, 502));
+}
+
+#[test]
+fn responses_can_be_a_reason_to_send_again() {
+    let expression = "{http.reverse_proxy.status_code} in [502, 503]";
+    let load_balancing = json!({"retries": 2, "retry_match": [{"expression": expression}]});
+    for (code, body, expected) in [
+        (200, Body::Empty, 1),
+        (503, Body::Empty, 3),
+        (503, Body::from(Bytes::from("x")), 3),
+        (503, streamed(), 1),
+    ] {
+        let proxy = proxy(json!({"upstreams": [{"dial": "a:80"}], "load_balancing": load_balancing}));
+        let mut tries = 0;
+        let world = Memory::new(|_, _| {
+            tries += 1;
+            Ok(http::Response::builder().status(code).body(Body::Empty).unwrap())
+        });
+        let mut exchange = exchange("POST /");
+        exchange.body = body;
+        // The last response is the client's, whatever it is.
+        assert_eq!(status(&proxy, &mut exchange, &world), code);
+        drop(world);
+        assert_eq!(tries, expected, "{code}");
+    }
+}
+
+#[test]
+fn retry_matchers_are_read() {
+    check_options(
+        "lb_retry_match method POST PUT\nlb_retry_match {\nmethod GET\nheader X *\n}\nlb_retry_match `{rp.status_code} == 504`",
+        json!({"load_balancing": {"retry_match": [{"method": ["POST", "PUT"]},
+            {"method": ["GET"], "header": {"X": ["*"]}}, {"expression": "{rp.status_code} == 504"}]}}),
     );
 }
 
@@ -591,7 +635,7 @@ fn upgrades_pass() {
     assert_eq!(upgrading.response_headers["upgrade"], "WebSocket");
     assert!(upgrading.response_extensions.get::<Join>().is_some());
     let tunnel = upgrading.response_extensions.get::<Tunnel>().unwrap();
-    assert_eq!(tunnel.limit, Some(Duration::from_secs(60)));
+    assert_eq!(tunnel.limit, Some(Duration::from_mins(1)));
     assert_eq!(proxy.upstreams[0].endpoint.requests(), 1);
     drop(upgrading);
     assert_eq!(proxy.upstreams[0].endpoint.requests(), 0);

@@ -112,7 +112,7 @@ impl Default for Transport {
             write_timeout: None,
             keepalive: KeepAlive {
                 enabled: true,
-                idle: Duration::from_secs(120),
+                idle: Duration::from_mins(2),
                 max_idle_per_host: 32,
             },
             max_conns_per_host: None,

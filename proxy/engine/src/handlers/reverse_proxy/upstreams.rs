@@ -16,7 +16,7 @@ pub(super) const MAX_FAILS: usize = 4096;
 
 /// What is known of an upstream. Shared by all tables that name the same upstream with the same health checks.
 #[derive(Debug)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     /// Requests that were sent and whose response has not ended.
     requests: AtomicUsize,
     /// Set by active health checks.
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 
     /// How many requests are in flight.
-    pub fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
@@ -95,7 +95,7 @@ impl Endpoint {
     }
 
     /// Whether active health checks found it working, or have not yet found it broken.
-    pub fn is_healthy(&self) -> bool {
+    pub(super) fn is_healthy(&self) -> bool {
         !self.unhealthy.load(Ordering::Relaxed)
     }
 
