@@ -113,7 +113,7 @@ impl Handler {
         Ok(match config {
             Config::Authentication(config) => Self::Authentication(config.compile()?),
             Config::Encode(config) => Self::Encode(config.compile()?),
-            Config::Error(config) => Self::Error(config.compile()?),
+            Config::Error(config) => Self::Error(config.compile()),
             Config::FileServer(config) => Self::FileServer(config.compile()?),
             Config::Headers(config) => Self::Headers(config.compile()?),
             Config::Invoke(config) => Self::Invoke(config.compile(compiler)?),
@@ -136,13 +136,19 @@ impl Handler {
             Self::Encode(handler) => Ok(handler.handle(exchange)),
             Self::Error(handler) => handler.handle(exchange),
             Self::FileServer(handler) => handler.handle(exchange, world).await,
-            Self::Headers(handler) => handler.handle(exchange),
+            Self::Headers(handler) => {
+                handler.handle(exchange);
+                Ok(Flow::Next)
+            }
             Self::Invoke(handler) => Ok(handler.enter()),
             Self::Respond(handler) => handler.handle(exchange),
             Self::ReverseProxy(handler) => handler.handle(exchange, world).await,
             Self::Rewrite(handler) => handler.handle(exchange),
             Self::Subroute(handler) => Ok(handler.enter()),
-            Self::Vars(handler) => handler.handle(exchange),
+            Self::Vars(handler) => {
+                handler.handle(exchange);
+                Ok(Flow::Next)
+            }
         }
     }
 }

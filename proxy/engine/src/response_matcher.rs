@@ -171,7 +171,7 @@ impl Value {
         let (front, back) = (text.strip_prefix('*'), text.strip_suffix('*'));
         match (front, back) {
             (Some(""), _) => Self::Any,
-            (Some(rest), Some(_)) => Self::Contains(rest[..rest.len() - 1].as_bytes().into()),
+            (Some(rest), Some(_)) => Self::Contains(rest.as_bytes()[..rest.len() - 1].into()),
             (Some(rest), None) => Self::EndsWith(rest.as_bytes().into()),
             (None, Some(rest)) => Self::StartsWith(rest.as_bytes().into()),
             (None, None) => Self::Is(text.as_bytes().into()),

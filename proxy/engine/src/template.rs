@@ -63,19 +63,6 @@ enum Part {
     Nested(Placeholder, Box<[Part]>),
 }
 
-impl Part {
-    /// Its text without a request.
-    fn global_text(&self) -> String {
-        match self {
-            Self::Literal(text) => text.to_string(),
-            Self::Placeholder(placeholder) => {
-                placeholder.global_text().unwrap_or_else(|| placeholder.written())
-            }
-            Self::Nested(_, inner) => inner.iter().map(Self::global_text).collect(),
-        }
-    }
-}
-
 /// How deep braces may lie within a placeholder; of deeper ones the outer are text.
 const NESTED: usize = 16;
 
@@ -149,7 +136,7 @@ impl Template {
             return None;
         }
         let mut text = String::new();
-        push_kept(&self.parts, &mut text);
+        fill(&self.parts, &|_| None, Unknown::Keep, &mut text);
         Some(Cow::Owned(text))
     }
 
@@ -172,7 +159,8 @@ impl Template {
             },
             parts => {
                 let mut filled = String::new();
-                fill(parts, exchange, unknown, &mut filled);
+                let value = |placeholder: &'a Placeholder| placeholder.text(exchange);
+                fill(parts, &value, unknown, &mut filled);
                 Cow::Owned(filled)
             }
         }
@@ -180,7 +168,10 @@ impl Template {
 
     /// Fills what does not depend on a request; the rest stays as it is written.
     pub fn fill_global(&self) -> String {
-        self.parts.iter().map(Part::global_text).collect()
+        let mut filled = String::new();
+        let value = |placeholder: &Placeholder| placeholder.global_text().map(Cow::Owned);
+        fill(&self.parts, &value, Unknown::Keep, &mut filled);
+        filled
     }
 
     /// Fills it with each value changed by `escape` (a path is escaped, a query value too). Unknown ones become
@@ -200,7 +191,13 @@ impl Template {
     }
 }
 
-fn fill(parts: &[Part], exchange: &Exchange, unknown: Unknown, filled: &mut String) {
+/// Fills parts with the values of those placeholders that have one.
+fn fill<'t>(
+    parts: &'t [Part],
+    value: &impl Fn(&'t Placeholder) -> Option<Cow<'t, str>>,
+    unknown: Unknown,
+    filled: &mut String,
+) {
     for part in parts {
         let (placeholder, within) = match part {
             Part::Literal(text) => {
@@ -210,22 +207,11 @@ fn fill(parts: &[Part], exchange: &Exchange, unknown: Unknown, filled: &mut Stri
             Part::Placeholder(placeholder) => (placeholder, None),
             Part::Nested(placeholder, within) => (placeholder, Some(within)),
         };
-        match (placeholder.text(exchange), unknown, within) {
+        match (value(placeholder), unknown, within) {
             (Some(text), ..) => filled.push_str(&text),
             (None, Unknown::Empty, _) => {}
             (None, Unknown::Keep, None) => filled.push_str(&placeholder.written()),
-            (None, Unknown::Keep, Some(within)) => fill(within, exchange, unknown, filled),
-        }
-    }
-}
-
-/// The text with all placeholders unknown and kept.
-fn push_kept(parts: &[Part], text: &mut String) {
-    for part in parts {
-        match part {
-            Part::Literal(literal) => text.push_str(literal),
-            Part::Placeholder(placeholder) => text.push_str(&placeholder.written()),
-            Part::Nested(_, within) => push_kept(within, text),
+            (None, Unknown::Keep, Some(within)) => fill(within, value, unknown, filled),
         }
     }
 }

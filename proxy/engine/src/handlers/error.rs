@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use super::respond::{Status, is_status};
 use crate::adapt::Scope;
-use crate::compile::CompileError;
 use crate::directives::{Directive, Parse};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
@@ -80,11 +79,11 @@ pub(crate) struct Error {
 }
 
 impl Config {
-    pub(crate) fn compile(&self) -> Result<Error, CompileError> {
-        Ok(Error {
+    pub(crate) fn compile(&self) -> Error {
+        Error {
             message: Template::new(&self.error),
             status: Status::new(&self.status_code),
-        })
+        }
     }
 }
 
@@ -110,7 +109,7 @@ mod tests {
 
     #[track_caller]
     fn check_error(config: &Json, status: u16, message: &str) {
-        let error = Config::deserialize(config).unwrap().compile().unwrap();
+        let error = Config::deserialize(config).unwrap().compile();
         let found = error.handle(&mut exchange("GET /p")).unwrap_err();
         assert_eq!(found, HandlerError::new(status, message.to_owned()), "{config}");
     }

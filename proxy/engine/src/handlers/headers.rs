@@ -35,9 +35,8 @@ use crate::adapt::Scope;
 use crate::compile::CompileError;
 use crate::config::Route;
 use crate::directives::{Directive, Parse};
-use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::handlers::{Filter, Flow};
+use crate::handlers::Filter;
 use crate::matchers::Set;
 use crate::response_matcher::{self, ResponseMatcher};
 use crate::values::canonical_header;
@@ -167,7 +166,9 @@ fn parse_header(
         };
         Route::new(set.clone(), super::Config::Headers(config))
     });
-    Ok(routes.collect())
+    let routes = routes.collect();
+    drop(set);
+    Ok(routes)
 }
 
 fn parse_request_header(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
@@ -243,11 +244,12 @@ impl ResponseOps {
 }
 
 impl Headers {
-    pub(crate) fn handle(&self, exchange: &mut Exchange) -> Result<Flow<'_>, HandlerError> {
-        if let Some(ops) = &self.request {
-            if let Some(host) = ops.apply_to_request(&mut OfRequest(exchange), None) {
-                exchange.host = host;
-            }
+    /// Changes the headers, or says what is to change in those of the response.
+    pub(crate) fn handle(&self, exchange: &mut Exchange) {
+        if let Some(ops) = &self.request
+            && let Some(host) = ops.apply_to_request(&mut OfRequest(exchange), None)
+        {
+            exchange.host = host;
         }
         match &self.response {
             None => {}
@@ -256,7 +258,6 @@ impl Headers {
                 exchange.filters.push(Filter::Headers(Deferred(Arc::clone(when))));
             }
         }
-        Ok(Flow::Next)
     }
 }
 

@@ -21,9 +21,7 @@ use serde_json::{Number, Value as Json};
 
 use crate::adapt::Scope;
 use crate::directives::{Directive, Parse};
-use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::handlers::Flow;
 use crate::template::{Template, Unknown, Value};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
@@ -145,7 +143,8 @@ fn text(value: &Json) -> Box<str> {
 }
 
 impl Vars {
-    pub(crate) fn handle(&self, exchange: &mut Exchange) -> Result<Flow<'_>, HandlerError> {
+    /// Sets them all.
+    pub(crate) fn handle(&self, exchange: &mut Exchange) {
         for (name, source) in &self.0 {
             let name = name.fill(exchange, Unknown::Empty).into_owned();
             let value = source.value(exchange);
@@ -154,7 +153,6 @@ impl Vars {
             }
             exchange.vars.set(name, value);
         }
-        Ok(Flow::Next)
     }
 }
 
@@ -235,8 +233,7 @@ mod tests {
         Config::deserialize(config)
             .unwrap()
             .compile()
-            .handle(&mut exchange)
-            .unwrap();
+            .handle(&mut exchange);
         for (name, text) in [
             ("a", "1"),
             ("b", "1.5"),

@@ -31,6 +31,8 @@ enum Kind {
     Remote,
     RemoteHost,
     RemotePort,
+    /// The network of the peer: its bits for IPv4 and IPv6.
+    RemoteNetwork(Option<u8>, Option<u8>),
     Local,
     LocalHost,
     LocalPort,
@@ -145,21 +147,22 @@ impl Placeholder {
             Kind::Remote => exchange.connection.remote.to_string().into(),
             Kind::RemoteHost => exchange.connection.remote.ip().to_string().into(),
             Kind::RemotePort => exchange.connection.remote.port().to_string().into(),
+            Kind::RemoteNetwork(v4, v6) => network(exchange, *v4, *v6).into(),
             Kind::Local => exchange.connection.local.to_string().into(),
             Kind::LocalHost => exchange.connection.local.ip().to_string().into(),
             Kind::LocalPort => exchange.connection.local.port().to_string().into(),
             // The host is not among the headers; as in Caddy, `{header.Host}` is nothing.
             Kind::Header(name) if name == http::header::HOST => "".into(),
-            Kind::Header(name) => joined(exchange.headers.get_all(name)),
-            Kind::ResponseHeader(name) => joined(exchange.response_headers.get_all(name)),
+            Kind::Header(name) => joined(&exchange.headers.get_all(name)),
+            Kind::ResponseHeader(name) => joined(&exchange.response_headers.get_all(name)),
             Kind::Cookie(name) => cookie(exchange, name)?.into(),
             Kind::Uuid => exchange.uuid().to_string().into(),
             Kind::Duration => seconds(exchange).into(),
             Kind::DurationMilliseconds => (exchange.started.elapsed().as_secs_f64() * 1e3)
                 .to_string()
                 .into(),
-            Kind::Uri(Which::Now, part) => target(exchange.target(), *part)?,
-            Kind::Uri(Which::Original, part) => target(exchange.original_target(), *part)?,
+            Kind::Uri(Which::Now, part) => target(exchange.target(), *part),
+            Kind::Uri(Which::Original, part) => target(exchange.original_target(), *part),
             Kind::Query(key) => query(exchange.target(), key).into(),
             Kind::Tls(part) => tls(exchange, *part)?,
             Kind::ClientIp => exchange.client_ip.to_string().into(),
@@ -245,6 +248,10 @@ fn request(name: &str) -> Option<Kind> {
     if let Some(label) = name.strip_prefix("host.labels.") {
         return label.parse().ok().map(Kind::HostLabel);
     }
+    if let Some(bits) = name.strip_prefix("remote.host/") {
+        let (v4, v6) = bits.split_once(',').unwrap_or((bits, bits));
+        return Some(Kind::RemoteNetwork(v4.parse().ok(), v6.parse().ok()));
+    }
     if let Some(part) = name.strip_prefix("tls.") {
         return Some(Kind::Tls(match part {
             "version" => TlsPart::Version,
@@ -256,7 +263,20 @@ fn request(name: &str) -> Option<Kind> {
         }));
     }
     if let Some(part) = name.strip_prefix("orig_uri") {
-        return uri(part).map(|part| Kind::Uri(Which::Original, part));
+        // Of the original target Caddy knows less.
+        let known = |part: &Part| {
+            let unknown = [
+                Part::WholeEscaped,
+                Part::PathEscaped,
+                Part::FileBase,
+                Part::FileExtension,
+                Part::QueryEscaped,
+            ];
+            !unknown.contains(part)
+        };
+        return uri(part)
+            .filter(known)
+            .map(|part| Kind::Uri(Which::Original, part));
     }
     if let Some(part) = name.strip_prefix("uri") {
         return uri(part).map(|part| Kind::Uri(Which::Now, part));
@@ -300,32 +320,27 @@ fn uri(name: &str) -> Option<Part> {
     })
 }
 
-fn target(target: &Target, part: Part) -> Option<Cow<'_, str>> {
-    Some(match part {
+fn target(target: &Target, part: Part) -> Cow<'_, str> {
+    let query = target.query().unwrap_or_default();
+    match part {
         Part::Whole => target.path_and_query().into(),
-        Part::WholeEscaped => paths::query_escape(target.path_and_query()).into(),
+        Part::WholeEscaped => paths::query_escape(target.path_and_query()),
         Part::Path => target.path().into(),
-        Part::PathEscaped => paths::query_escape(target.path()).into(),
+        Part::PathEscaped => paths::query_escape(target.path()),
         Part::PathSegment(index) => {
             let path = target.path();
-            path.strip_prefix('/')
-                .unwrap_or(path)
-                .split('/')
-                .nth(index)
-                .unwrap_or_default()
-                .into()
+            let mut elements = path.strip_prefix('/').unwrap_or(path).split('/');
+            elements.nth(index).unwrap_or_default().into()
         }
-        Part::Directory => target
-            .path()
-            .rfind('/')
-            .map_or("", |at| &target.path()[..=at])
-            .into(),
+        Part::Directory => {
+            let end = target.path().rfind('/').map_or(0, |at| at + 1);
+            target.path()[..end].into()
+        }
         Part::File => file(target).into(),
         Part::FileBase => {
             // Slashes at the end do not count here, though they do for the extension.
             let path = target.path().trim_end_matches('/');
-            let base = path.rsplit('/').next().unwrap_or_default();
-            let base = match base {
+            let base = match path.rsplit('/').next().unwrap_or_default() {
                 "" if target.path().is_empty() => ".",
                 "" => "/",
                 base => base,
@@ -333,13 +348,11 @@ fn target(target: &Target, part: Part) -> Option<Cow<'_, str>> {
             base.strip_suffix(extension(target)).unwrap_or(base).into()
         }
         Part::FileExtension => extension(target).into(),
-        Part::Query => target.query().unwrap_or_default().into(),
-        Part::QueryEscaped => paths::query_escape(target.query().unwrap_or_default()).into(),
-        Part::PrefixedQuery => match target.query() {
-            None | Some("") => "".into(),
-            Some(query) => format!("?{query}").into(),
-        },
-    })
+        Part::Query => query.into(),
+        Part::QueryEscaped => paths::query_escape(query),
+        Part::PrefixedQuery if query.is_empty() => "".into(),
+        Part::PrefixedQuery => format!("?{query}").into(),
+    }
 }
 
 fn file(target: &Target) -> &str {
@@ -373,7 +386,7 @@ fn tls(exchange: &Exchange, part: TlsPart) -> Option<Cow<'_, str>> {
     })
 }
 
-fn joined(values: http::header::GetAll<'_, http::HeaderValue>) -> Cow<'_, str> {
+fn joined<'a>(values: &http::header::GetAll<'a, http::HeaderValue>) -> Cow<'a, str> {
     let mut values = values
         .iter()
         .map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -406,6 +419,14 @@ fn host(host: &str) -> &str {
     paths::split_host_port(host).map_or(host, |(host, _)| host)
 }
 
+/// The network of the peer, empty if it has no such bits.
+fn network(exchange: &Exchange, v4: Option<u8>, v6: Option<u8>) -> String {
+    let address = exchange.connection.remote.ip();
+    let bits = if address.is_ipv4() { v4 } else { v6 };
+    bits.and_then(|bits| ipnet::IpNet::new(address, bits).ok())
+        .map_or_else(String::new, |network| network.trunc().to_string())
+}
+
 fn seconds(exchange: &Exchange) -> String {
     crate::values::Duration::from(exchange.started.elapsed()).to_string()
 }
@@ -436,5 +457,154 @@ fn time(part: TimePart) -> String {
         TimePart::Year => now.year().to_string(),
         TimePart::Unix => now.timestamp().as_second().to_string(),
         TimePart::UnixMilliseconds => now.timestamp().as_millisecond().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Value;
+    use super::*;
+    use crate::error::HandlerError;
+    use crate::test_util::exchange;
+
+    /// The values of placeholders in one request: `None` is unknown.
+    #[track_caller]
+    fn check(exchange: &Exchange, cases: &[(&str, Option<&str>)]) {
+        for (name, expected) in cases {
+            let placeholder = Placeholder::new(name);
+            assert_eq!(placeholder.text(exchange).as_deref(), *expected, "{name}");
+            assert!(expected.is_none() || !placeholder.is_never_known(), "{name}");
+        }
+    }
+
+    #[test]
+    fn tell_of_the_request() {
+        let request = "GET /a%20b/c.tar.gz?x=1&y=%2F&x=2\nHost: Www.Example.com:81\nX-A: 1\nX-A: 2\nCookie: s=\"v\"; t=a=b";
+        let mut exchange = exchange(request);
+        exchange.set_method(http::Method::PUT);
+        check(
+            &exchange,
+            &[
+                ("http.request.method", Some("PUT")),
+                ("http.request.orig_method", Some("GET")),
+                ("http.request.scheme", Some("http")),
+                ("http.request.proto", Some("HTTP/1.1")),
+                ("http.request.host", Some("Www.Example.com")),
+                ("http.request.hostport", Some("Www.Example.com:81")),
+                ("http.request.port", Some("81")),
+                ("http.request.host.labels.0", Some("com")),
+                ("http.request.host.labels.2", Some("www")),
+                ("http.request.host.labels.3", Some("")),
+                ("http.request.host.labels.x", None),
+                ("http.request.header.x-a", Some("1,2")),
+                ("http.request.header.X-B", Some("")),
+                ("http.request.header.Host", Some("")),
+                ("http.request.cookie.S", Some("v")),
+                ("http.request.cookie.t", Some("a=b")),
+                ("http.request.cookie.u", None),
+                ("http.request.remote", Some("192.0.2.1:1234")),
+                ("http.request.remote.host", Some("192.0.2.1")),
+                ("http.request.remote.port", Some("1234")),
+                ("http.request.remote.host/24", Some("192.0.2.0/24")),
+                ("http.request.remote.host/16,64", Some("192.0.0.0/16")),
+                ("http.request.remote.host/33", Some("")),
+                ("http.request.remote.host/x", Some("")),
+                ("http.request.local", Some("192.0.2.2:80")),
+                ("http.request.local.host", Some("192.0.2.2")),
+                ("http.request.local.port", Some("80")),
+                ("http.request.tls.version", None),
+                ("http.request.nothing", None),
+                ("http.vars.client_ip", Some("192.0.2.1")),
+            ],
+        );
+    }
+
+    #[test]
+    fn tell_of_the_target() {
+        let mut exchange = exchange("GET /a%20b/c.tar.gz?x=1&y=%2F&x=2");
+        check(
+            &exchange,
+            &[
+                ("http.request.uri", Some("/a%20b/c.tar.gz?x=1&y=%2F&x=2")),
+                (
+                    "http.request.uri_escaped",
+                    Some("%2Fa%2520b%2Fc.tar.gz%3Fx%3D1%26y%3D%252F%26x%3D2"),
+                ),
+                ("http.request.uri.path", Some("/a b/c.tar.gz")),
+                ("http.request.uri.path_escaped", Some("%2Fa+b%2Fc.tar.gz")),
+                ("http.request.uri.path.0", Some("a b")),
+                ("http.request.uri.path.1", Some("c.tar.gz")),
+                ("http.request.uri.path.2", Some("")),
+                ("http.request.uri.path.x", None),
+                ("http.request.uri.path.dir", Some("/a b/")),
+                ("http.request.uri.path.file", Some("c.tar.gz")),
+                ("http.request.uri.path.file.base", Some("c.tar")),
+                ("http.request.uri.path.file.ext", Some(".gz")),
+                ("http.request.uri.query", Some("x=1&y=%2F&x=2")),
+                ("http.request.uri.query.x", Some("1,2")),
+                ("http.request.uri.query.y", Some("/")),
+                ("http.request.uri.query.z", Some("")),
+                ("http.request.uri.prefixed_query", Some("?x=1&y=%2F&x=2")),
+            ],
+        );
+        exchange.set_target("/d.e/").unwrap();
+        check(
+            &exchange,
+            &[
+                ("http.request.uri", Some("/d.e/")),
+                ("http.request.uri.path.file", Some("")),
+                ("http.request.uri.path.file.base", Some("d.e")),
+                ("http.request.uri.path.file.ext", Some("")),
+                ("http.request.uri.prefixed_query", Some("")),
+                ("http.request.orig_uri", Some("/a%20b/c.tar.gz?x=1&y=%2F&x=2")),
+                ("http.request.orig_uri.path", Some("/a b/c.tar.gz")),
+                ("http.request.orig_uri.path.0", Some("a b")),
+                ("http.request.orig_uri.path.file", Some("c.tar.gz")),
+                ("http.request.orig_uri.path.file.base", None),
+                ("http.request.orig_uri.query", Some("x=1&y=%2F&x=2")),
+            ],
+        );
+        exchange.set_target("/").unwrap();
+        check(
+            &exchange,
+            &[
+                ("http.request.uri.path.file.base", Some("/")),
+                ("http.request.uri.path.dir", Some("/")),
+                ("http.request.uri.path.0", Some("")),
+            ],
+        );
+    }
+
+    #[test]
+    fn tell_what_was_set() {
+        let mut exchange = exchange("GET /");
+        check(
+            &exchange,
+            &[
+                ("http.vars.a", Some("")),
+                ("http.regexp.r.1", None),
+                ("http.error.status_code", None),
+                ("http.response.header.X-A", Some("")),
+            ],
+        );
+        exchange.vars.set("a", Value::Bool(true));
+        exchange.values.set("http.regexp.r.1", Value::Text("x".into()));
+        exchange
+            .response_headers
+            .insert("x-a", http::HeaderValue::from_static("y"));
+        exchange.error = Some(HandlerError::new(404, "gone"));
+        check(
+            &exchange,
+            &[
+                ("http.vars.a", Some("true")),
+                ("http.regexp.r.1", Some("x")),
+                ("http.response.header.X-A", Some("y")),
+                ("http.error.status_code", Some("404")),
+                ("http.error.status_text", Some("Not Found")),
+                ("http.error.message", Some("gone")),
+            ],
+        );
+        let uuid = Placeholder::new("http.request.uuid");
+        assert_eq!(uuid.text(&exchange), uuid.text(&exchange));
     }
 }
