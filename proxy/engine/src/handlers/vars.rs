@@ -13,6 +13,7 @@
 //! vars /beta/* stage "beta"
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fairway_caddyfile::{Args, Diagnostic, Tier, Token};
@@ -67,7 +68,7 @@ fn scalar(token: &Token) -> Result<Json, Diagnostic> {
     if let Ok(number) = text.parse::<i64>() {
         return Ok(number.into());
     }
-    if let Ok(number) = text.parse::<f64>() {
+    if let Ok(number) = without_underscores(text).parse::<f64>() {
         let digits = text.contains(|letter: char| letter.is_ascii_digit());
         return match number {
             // Too large for a number, so it is text.
@@ -85,6 +86,18 @@ fn scalar(token: &Token) -> Result<Json, Diagnostic> {
         "f" | "F" | "false" | "False" | "FALSE" => false.into(),
         text => text.into(),
     })
+}
+
+/// A number without underscores, which Go takes between digits unless it is a whole one.
+fn without_underscores(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let separates = |at: usize| digit(at.checked_sub(1)) && digit(Some(at + 1));
+    if text.contains('_') && text.match_indices('_').all(|(at, _)| separates(at)) {
+        Cow::Owned(text.replace('_', ""))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The run-time form.
@@ -177,6 +190,9 @@ mod tests {
             ("1.50", json!(1.5)),
             ("2.0", json!(2)),
             ("1e3", json!(1000)),
+            ("1_0", json!(10)),
+            ("1__0", json!("1__0")),
+            ("_1", json!("_1")),
             ("1e999", json!("1e999")),
             ("t", json!(true)),
             ("FALSE", json!(false)),
