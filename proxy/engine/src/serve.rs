@@ -38,6 +38,7 @@ pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world
     match walk_server(server, exchange, world).await {
         Ok(End::Response(response)) => finish(exchange, response),
         Ok(End::Abort) => Served::Abort,
+        Ok(End::Unanswered) => finish_unanswered(exchange, StatusCode::OK),
         Err(error) => {
             // Filters wait for the response of the routes that failed.
             exchange.filters.clear();
@@ -49,6 +50,8 @@ pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world
 enum End {
     Response(Response),
     Abort,
+    /// No route answered; as in Caddy it becomes an empty 200.
+    Unanswered,
 }
 
 /// What is known of the client before any route is asked.
@@ -68,10 +71,7 @@ async fn walk_server<W: World>(
     world: &W,
 ) -> Result<End, HandlerError> {
     match choose(&server, exchange)? {
-        Choice::None => Ok(End::Response(Response {
-            status: StatusCode::OK,
-            body: Body::Empty,
-        })),
+        Choice::None => Ok(End::Unanswered),
         Choice::One(route) => {
             drop(server);
             let mut walk = Walk::default();
@@ -136,10 +136,7 @@ async fn walk_list<W: World>(
             break;
         }
     }
-    Ok(End::Response(Response {
-        status: StatusCode::OK,
-        body: Body::Empty,
-    }))
+    Ok(End::Unanswered)
 }
 
 /// Sends an error through the error routes. Without any, or if they fail too, it is a bare status.
@@ -150,23 +147,28 @@ async fn serve_error<W: World>(
     world: &W,
 ) -> Served {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let bare = |status| Response {
-        status,
-        body: Body::Empty,
-    };
-    let Some(routes) = errors else {
-        exchange.error = Some(error);
-        return finish(exchange, bare(status));
-    };
     exchange.error = Some(error);
+    let Some(routes) = errors else {
+        return finish_unanswered(exchange, status);
+    };
     exchange.restore_original();
     let mut walk = Walk::default();
     walk.frames.push(Frame::new(routes));
     match walk.run_part(exchange, world).await {
         Ok(Some(End::Response(response))) => finish(exchange, response),
         Ok(Some(End::Abort)) => Served::Abort,
-        Ok(None) | Err(_) => finish(exchange, bare(status)),
+        Ok(None | Some(End::Unanswered)) | Err(_) => finish_unanswered(exchange, status),
     }
+}
+
+/// A bare status. Filters wait for the answer of a route, and there is none.
+fn finish_unanswered(exchange: &mut Exchange, status: StatusCode) -> Served {
+    exchange.filters.clear();
+    let response = Response {
+        status,
+        body: Body::Empty,
+    };
+    finish(exchange, response)
 }
 
 /// Runs the filters, innermost first, and puts head and body together.
@@ -220,13 +222,10 @@ impl<'t> Walk<'t> {
         });
     }
 
-    /// Walks to the end; a request that nobody answered is answered with an empty 200, as in Caddy.
+    /// Walks to the end.
     async fn run<W: World>(self, exchange: &mut Exchange, world: &W) -> Result<End, HandlerError> {
         let end = self.run_part(exchange, world).await?;
-        Ok(end.unwrap_or(End::Response(Response {
-            status: StatusCode::OK,
-            body: Body::Empty,
-        })))
+        Ok(end.unwrap_or(End::Unanswered))
     }
 
     /// Walks until somebody answers; `None` if nobody does and more may follow.
@@ -252,10 +251,7 @@ impl<'t> Walk<'t> {
             };
             let Some(handler) = route.handlers.get(at) else {
                 if route.terminal {
-                    return Ok(Some(End::Response(Response {
-                        status: StatusCode::OK,
-                        body: Body::Empty,
-                    })));
+                    return Ok(Some(End::Unanswered));
                 }
                 frame.route += 1;
                 frame.handler = None;
