@@ -273,3 +273,44 @@ impl<'t> Walk<'t> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_util::answer;
+
+    #[track_caller]
+    fn check(text: &str, request: &str, status: u16, headers: &str) {
+        assert_eq!(answer(text, request), (status, headers.to_owned()), "{text}");
+    }
+
+    const PLAIN: &str = "content-type: text/plain; charset=utf-8";
+
+    #[test]
+    fn filters_wait_for_an_answer() {
+        let both = "header >A later\nheader B now\n";
+        check(both, "GET /", 200, "b: now");
+        check(&format!("{both}respond 204"), "GET /", 204, "a: later\nb: now");
+        check(&format!("{both}error 418"), "GET /", 418, "b: now");
+        let handled = format!("{both}error 418\nhandle_errors {{\nheader >C last\nrespond err\n}}");
+        check(&handled, "GET /", 418, &format!("b: now\nc: last\n{PLAIN}"));
+    }
+
+    #[test]
+    fn an_error_keeps_its_status() {
+        check("error 404\nhandle_errors {\nheader A b\n}", "GET /", 404, "a: b");
+        check("error 404\nhandle_errors {\nerror 500\n}", "GET /", 404, "");
+        check("error 404\nhandle_errors {\nrespond 200\n}", "GET /", 200, "");
+    }
+
+    #[test]
+    fn directives_work_together() {
+        let text = "vars a {path}\nuri strip_prefix /api\nmethod put\nheader X \"{vars.a} {uri} {method}\"\nrespond ok";
+        check(text, "GET /api/b", 200, &format!("{PLAIN}\nx: /api/b /api/b GET"));
+        check(
+            "redir https://a.test{uri} permanent",
+            "GET /b?c",
+            301,
+            "location: https://a.test/b?c",
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! What the tests of handlers and directives share: a directive alone, and a request in memory.
 
+use std::future::Future as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,8 @@ use crate::adapt::Scope;
 use crate::adapt::test_shared;
 use crate::body::Body;
 use crate::exchange::{Connection, Exchange};
+use crate::handlers::reverse_proxy::transport::Transport;
+use crate::world::{Dial, SendError, World};
 
 /// The first line of a site that begins on line 2.
 #[track_caller]
@@ -71,4 +74,54 @@ pub(crate) fn exchange(request: &str) -> Exchange {
     let mut exchange = Exchange::new(builder.body(Body::Empty).unwrap(), Arc::new(connection));
     exchange.started = Instant::now();
     exchange
+}
+
+/// Adapts a site, compiles it, and sends it a request: the status, and the headers in order of their names, one a line.
+#[track_caller]
+pub(crate) fn answer(text: &str, request: &str) -> (u16, String) {
+    let origin = Origin::operator("Caddyfile");
+    let source = Source::new(origin, "Caddyfile", format!(":80 {{\n{text}\n}}\n"));
+    let adapted = crate::adapt(source, &Options::default());
+    assert!(!adapted.has_errors(), "{text}: {:?}", adapted.diagnostics);
+    let table = crate::compile(&adapted.config).unwrap();
+    let server = Arc::clone(&table.servers[0]);
+    let mut exchange = exchange(request);
+    let served = {
+        let served = std::pin::pin!(crate::serve(server, &mut exchange, &NoWorld));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        served.poll(&mut context)
+    };
+    let std::task::Poll::Ready(crate::serve::Served::Response(response)) = served else {
+        panic!("{text}: {served:?}");
+    };
+    let headers = response.headers().iter();
+    let mut lines: Vec<String> = headers
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    (response.status().as_u16(), lines.join("\n"))
+}
+
+/// A world in which nothing can be asked for.
+struct NoWorld;
+
+impl World for NoWorld {
+    async fn send(
+        &self,
+        _dial: &Dial,
+        _transport: &Arc<Transport>,
+        _request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, SendError> {
+        panic!("no test here has an upstream")
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        work()
+    }
+
+    fn file(&self, _file: std::fs::File, _offset: u64, _length: u64) -> Body {
+        Body::Empty
+    }
+
+    async fn sleep(&self, _duration: std::time::Duration) {}
 }
