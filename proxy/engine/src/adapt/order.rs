@@ -5,7 +5,7 @@
 
 mod go_sort;
 
-use fairway_caddyfile::{Segment, Span};
+use fairway_caddyfile::Segment;
 
 use crate::config::{Route, Written};
 use crate::directives::{DIRECTIVES, Parse};
@@ -18,27 +18,20 @@ pub(crate) struct Item {
     /// Its name in the order: `handle_path` counts as `handle`.
     pub directive: &'static str,
     pub routes: Vec<Route>,
-    /// Where it stands.
-    pub span: Span,
 }
 
 impl Item {
     /// The items that a line gives: one for each route if they are for the same requests, else one for all.
     pub(crate) fn of(directive: &'static str, segment: &Segment, mut routes: Vec<Route>) -> Vec<Self> {
-        let span = segment.name.span.clone();
         for route in &mut routes {
-            route.written = Written(Some(span.clone()));
+            route.written = Written(Some(segment.name.span.clone()));
         }
         let directive = if directive == "handle_path" {
             "handle"
         } else {
             directive
         };
-        let item = |routes| Self {
-            directive,
-            routes,
-            span: span.clone(),
-        };
+        let item = |routes| Self { directive, routes };
         if routes.windows(2).all(|pair| pair[0].matches == pair[1].matches) {
             routes.into_iter().map(|route| item(vec![route])).collect()
         } else {
@@ -245,7 +238,6 @@ mod tests {
         check(&order, "vars /abc a\nvars /a b\nvars c", "c b a");
         check(&order, "vars a\nvars b\nvars c", "c b a");
     }
-
     #[test]
     fn order_moves_directives() {
         let mut order = Order::default();
