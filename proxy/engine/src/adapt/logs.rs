@@ -71,7 +71,6 @@ fn site_logs(site: &SiteFacts) -> impl Iterator<Item = &SiteLog> {
 mod tests {
     use serde_json::{Value as Json, json};
 
-    use super::*;
     use crate::adapt::tests::adapt;
 
     /// What becomes of a file with one server: its `logs`, and `logging.logs`.
@@ -79,8 +78,11 @@ mod tests {
     fn check(text: &str, server_logs_expected: Json, logging_expected: Json) {
         let config = adapt(text);
         let logs = &config["apps"]["http"]["servers"]["srv0"]["logs"];
-        assert_eq!(*logs, server_logs_expected, "{text}");
-        assert_eq!(config["logging"]["logs"], logging_expected, "{text}");
+        assert_eq!((logs.clone(), text), (server_logs_expected, text));
+        assert_eq!(
+            (config["logging"]["logs"].clone(), text),
+            (logging_expected, text)
+        );
     }
 
     #[track_caller]

@@ -20,10 +20,10 @@ use serde_json::{Value as Json, json};
 
 use super::scope::Shared;
 use super::settings;
-use crate::config::{Config, Log, Server};
+use crate::config::{Config, Http, Log, Server};
 use crate::values::Duration;
 
-pub use servers::ServerOptions;
+pub(crate) use servers::ServerOptions;
 
 /// The global options block, read.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ pub struct GlobalOptions {
     /// `metrics`
     pub metrics: Option<Json>,
     /// `servers`, the longest listener first.
-    pub servers: Vec<ServerOptions>,
+    pub(crate) servers: Vec<ServerOptions>,
     /// `log`: loggers by name; an empty one changes nothing.
     pub logs: Vec<(String, Log)>,
 }
@@ -155,6 +155,7 @@ pub(crate) fn apply_to_config(config: &mut Config, options: &GlobalOptions) {
         http.grace_period = options.grace_period.filter(|period| !period.is_zero());
         http.shutdown_delay = options.shutdown_delay.filter(|delay| !delay.is_zero());
         http.metrics.clone_from(&options.metrics);
+        hoist_metrics(http);
     }
     config.storage.clone_from(&options.storage);
     config.admin.clone_from(&options.admin);
@@ -167,6 +168,18 @@ pub(crate) fn apply_to_config(config: &mut Config, options: &GlobalOptions) {
     }
 }
 
+/// Metrics are counted for all servers together, wherever they were asked for.
+fn hoist_metrics(http: &mut Http) {
+    for server in http.servers.values_mut() {
+        let Some(metrics) = server.metrics.take() else {
+            continue;
+        };
+        let per_host = |metrics: &Json| metrics["per_host"] == true;
+        let any = per_host(&metrics) || http.metrics.as_ref().is_some_and(per_host);
+        http.metrics = Some(if any { json!({"per_host": true}) } else { json!({}) });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -175,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::adapt::order::Order;
-    use crate::config::{Apps, Http};
+    use crate::config::Apps;
 
     /// Reads the text as the lines of a global block.
     fn read_options(text: &str) -> Shared {
@@ -210,7 +223,7 @@ mod tests {
             ..Config::default()
         };
         apply_to_config(&mut config, &shared.options);
-        assert_eq!(serde_json::to_value(config).unwrap(), expected, "{text}");
+        assert_eq!((serde_json::to_value(config).unwrap(), text), (expected, text));
     }
 
     #[track_caller]
@@ -226,7 +239,7 @@ mod tests {
         );
     }
 
-    fn server(fields: Json) -> Json {
+    fn server(fields: &Json) -> Json {
         let mut server = json!({"listen": [":443"]});
         for (key, value) in fields.as_object().unwrap() {
             server[key] = value.clone();
@@ -247,7 +260,7 @@ mod tests {
             }}}),
         );
         let with = |key: &str, value: Json| {
-            let mut config = server(json!({}));
+            let mut config = server(&json!({}));
             config[key] = value;
             config
         };
@@ -264,31 +277,31 @@ mod tests {
             "storage file_system /data",
             with("storage", json!({"module": "file_system", "root": "/data"})),
         );
-        let mut config = server(json!({}));
+        let mut config = server(&json!({}));
         config["apps"]["pki"] = json!({"certificate_authorities": {"local": {"install_trust": false}}});
         check("skip_install_trust", config);
-        check("skip_install_trust\nauto_https off", server(json!({})));
+        check("skip_install_trust\nauto_https off", server(&json!({})));
     }
 
     #[test]
     fn options_of_servers() {
         check(
             "servers {\ntimeouts {\nread_body 1s\nread_header 2s\nwrite 3s\nidle 4s\n}\nmax_header_size 5KB\n}",
-            server(json!({
+            server(&json!({
                 "read_timeout": 1_000_000_000, "read_header_timeout": 2_000_000_000, "write_timeout": 3_000_000_000_i64,
                 "idle_timeout": 4_000_000_000_i64, "max_header_bytes": 5000
             })),
         );
         check(
             "servers {\nlistener_wrappers {\nproxy_protocol {\ntimeout 2s\nallow 10.0.0.0/8\nfallback_policy skip\n}\ntls\n}\n}",
-            server(json!({"listener_wrappers": [
+            server(&json!({"listener_wrappers": [
                 {"wrapper": "proxy_protocol", "timeout": 2_000_000_000, "allow": ["10.0.0.0/8"], "fallback_policy": "SKIP"},
                 {"wrapper": "tls"}
             ]})),
         );
         check(
             "servers {\ntrusted_proxies static 10.0.0.1 private_ranges\ntrusted_proxies_strict\nclient_ip_headers A B\n}",
-            server(json!({
+            server(&json!({
                 "trusted_proxies": {"source": "static", "ranges": [
                     "10.0.0.1", "192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"
                 ]},
@@ -296,17 +309,31 @@ mod tests {
             })),
         );
         check(
-            "servers {\nstrict_sni_host insecure_off\nprotocols h1 h2\n0rtt off\nlog_credentials\nmetrics\n}",
-            server(json!({
+            "servers {\nstrict_sni_host insecure_off\nprotocols h1 h2\n0rtt off\nlog_credentials\n}",
+            server(&json!({
                 "strict_sni_host": false, "protocols": ["h1", "h2"], "allow_0rtt": false,
-                "logs": {"should_log_credentials": true}, "metrics": {}
+                "logs": {"should_log_credentials": true}
             })),
         );
     }
 
     #[test]
+    fn metrics_of_a_server_are_those_of_all() {
+        let metrics = |metrics: Json| {
+            let mut config = server(&json!({}));
+            config["apps"]["http"]["metrics"] = metrics;
+            config
+        };
+        check(
+            "servers {\nmetrics {\nper_host\n}\n}\nmetrics",
+            metrics(json!({"per_host": true})),
+        );
+        check("servers {\nmetrics\n}", metrics(json!({})));
+    }
+
+    #[test]
     fn a_block_with_a_listener_comes_first() {
-        check("servers :80 {\nprotocols h1\n}", server(json!({})));
+        check("servers :80 {\nprotocols h1\n}", server(&json!({})));
         check(
             "servers {\nprotocols h1\n}\nservers :443 {\nname main\n}",
             json!({"apps": {"http": {"servers": {"main": {"listen": [":443"]}}}}}),
@@ -343,11 +370,7 @@ mod tests {
             "Caddyfile:2:1: `http_port` needs a number",
         );
         let second = "Caddyfile:2:11: `email` takes no further argument, but `b` follows";
-        refuse(
-            "email a@b b",
-            "unexpected-argument",
-            &second.replace(":11", ":11"),
-        );
+        refuse("email a@b b", "unexpected-argument", second);
         refuse(
             "renewal_window_ratio 1",
             "invalid-value",

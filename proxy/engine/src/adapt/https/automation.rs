@@ -1,5 +1,9 @@
 //! How the certificates of a file's sites are got: `apps.tls`.
 
+mod join;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashSet};
 
 use fairway_caddyfile::Diagnostic;
@@ -57,7 +61,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
             issuers::fill_in(issuer, &options);
         }
     }
-    let policies = consolidate(policies);
+    let policies = join::consolidate(policies);
     mistakes.extend(ambiguous(&policies, sites));
     let automation = Automation {
         policies,
@@ -78,24 +82,25 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
 /// The drafts of all sites. Sites for every host share one draft, the catch-all.
 struct Drafts<'o> {
     options: &'o GlobalOptions,
-    drafts: Vec<Draft>,
+    all: Vec<Draft>,
     /// Which of them is the catch-all.
     catch_all: Option<usize>,
 }
 
 impl<'o> Drafts<'o> {
     fn new(options: &'o GlobalOptions, first: Option<&SiteFacts>, mistakes: &mut Vec<Diagnostic>) -> Self {
-        if options.local_certs && !options.cert_issuers.is_empty() {
-            if let Some(key) = first.and_then(|site| site.keys.first()) {
-                let message = "the global options `local_certs` and `cert_issuer` exclude each other";
-                mistakes.push(Diagnostic::error("conflicting-options", &key.span, message));
-            }
+        if options.local_certs
+            && !options.cert_issuers.is_empty()
+            && let Some(key) = first.and_then(|site| site.keys.first())
+        {
+            let message = "the global options `local_certs` and `cert_issuer` exclude each other";
+            mistakes.push(Diagnostic::error("conflicting-options", &key.span, message));
         }
         let base = base(options);
         Self {
             options,
             catch_all: base.as_ref().map(|_| 0),
-            drafts: base.into_iter().collect(),
+            all: base.into_iter().collect(),
         }
     }
 
@@ -103,21 +108,21 @@ impl<'o> Drafts<'o> {
         let for_all = hosts(site).is_empty();
         let shared = self.catch_all.filter(|_| for_all);
         let index = shared.unwrap_or_else(|| {
-            self.drafts.push(base(self.options).unwrap_or_default());
-            self.drafts.len() - 1
+            self.all.push(base(self.options).unwrap_or_default());
+            self.all.len() - 1
         });
         if for_all {
             self.catch_all = Some(index);
         }
-        let draft = &mut self.drafts[index];
+        let draft = &mut self.all[index];
         apply(&mut draft.policy, site, shared.is_some(), mistakes);
         draft.policy.subjects = subjects_of(site, self.options.http_port());
         let split = split_internal(draft, site, mistakes);
-        self.drafts.extend(split);
+        self.all.extend(split);
     }
 
     fn finish(self) -> Vec<Draft> {
-        self.drafts
+        self.all
     }
 }
 
@@ -165,11 +170,12 @@ fn apply(policy: &mut Policy, site: &SiteFacts, is_shared: bool, mistakes: &mut 
     }
     let issuers: Vec<Json> = said.iter().flat_map(|said| said.issuers.clone()).collect();
     if !issuers.is_empty() {
-        if is_shared && policy.issuers != issuers {
-            if let Some(key) = site.keys.first() {
-                let message = "the issuers of this site for every host conflict with those of another, or of the global options";
-                mistakes.push(Diagnostic::error("conflicting-options", &key.span, message));
-            }
+        if is_shared
+            && policy.issuers != issuers
+            && let Some(key) = site.keys.first()
+        {
+            let message = "the issuers of this site for every host conflict with those of another, or of the global options";
+            mistakes.push(Diagnostic::error("conflicting-options", &key.span, message));
         }
         policy.issuers = issuers;
     }
@@ -198,14 +204,14 @@ fn split_internal(draft: &mut Draft, site: &SiteFacts, mistakes: &mut Vec<Diagno
         .iter()
         .filter(|subject| !subjects::is_tailscale(subject))
     {
-        if !subjects::qualifies(subject) {
-            if let Some(key) = site.keys.iter().find(|key| key.host == *subject) {
-                let message = format!("there can be no certificate for `{subject}`");
-                mistakes.push(
-                    Diagnostic::error("invalid-address", &key.span, message)
-                        .help("write `http://` in front of it, or `auto_https off` into the global options"),
-                );
-            }
+        if !subjects::qualifies(subject)
+            && let Some(key) = site.keys.iter().find(|key| key.host == *subject)
+        {
+            let message = format!("there can be no certificate for `{subject}`");
+            mistakes.push(
+                Diagnostic::error("invalid-address", &key.span, message)
+                    .help("write `http://` in front of it, or `auto_https off` into the global options"),
+            );
         }
         if subjects::is_public(subject, policy.on_demand) {
             public.push(subject.clone());
@@ -254,7 +260,7 @@ fn certificates(tls: &mut Tls, sites: &[SiteFacts], automated: BTreeSet<String>)
                     files.push(json!({"certificate": certificate, "key": key, "tags": [tag]}));
                 }
                 SiteValue::CertificateFolders(names) => {
-                    folders.extend(names.iter().cloned().map(Json::String))
+                    folders.extend(names.iter().cloned().map(Json::String));
                 }
                 _ => {}
             }
@@ -316,178 +322,4 @@ fn ambiguous(policies: &[Policy], sites: &[SiteFacts]) -> Vec<Diagnostic> {
         )
     };
     twice.filter_map(mistake).collect()
-}
-
-/// Puts policies in order, the most specific first, leaves out those that say nothing, and joins those that say the
-/// same.
-fn consolidate(mut drafts: Vec<Draft>) -> Vec<Policy> {
-    // If no policy says anything, the defaults say it all.
-    if drafts.iter().all(is_empty) {
-        return Vec::new();
-    }
-    sort(&mut drafts);
-    let mut index = 0;
-    while index < drafts.len() {
-        if is_empty(&drafts[index]) && is_needless(&drafts, index) {
-            drafts.remove(index);
-        } else {
-            index += 1;
-        }
-    }
-    let mut first = 0;
-    while first < drafts.len() {
-        if !join(&mut drafts, first) {
-            first += 1;
-        }
-    }
-    drafts.into_iter().map(|draft| draft.policy).collect()
-}
-
-/// A stable sort that asks neighbours only: the order is not total, since policies may have nothing to do with each
-/// other.
-fn sort(drafts: &mut [Draft]) {
-    let before = |a: &Draft, b: &Draft| {
-        if is_subset(a, b) {
-            true
-        } else if is_subset(b, a) {
-            false
-        } else {
-            a.policy.subjects.len() > b.policy.subjects.len()
-        }
-    };
-    for end in 1..drafts.len() {
-        let mut at = end;
-        while at > 0 && before(&drafts[at], &drafts[at - 1]) {
-            drafts.swap(at, at - 1);
-            at -= 1;
-        }
-    }
-}
-
-/// Whether it says nothing about its subjects.
-fn is_empty(draft: &Draft) -> bool {
-    let policy = &draft.policy;
-    policy.issuers.is_empty()
-        && policy.get_certificate.is_empty()
-        && !policy.must_staple
-        && policy.renewal_window_ratio.is_none()
-        && policy.key_type.is_none()
-        && policy.storage.is_none()
-        && !policy.on_demand
-        && !policy.reuse_private_keys
-        && !policy.disable_ocsp_stapling
-        && policy.ocsp_overrides.is_none()
-}
-
-/// Whether an empty policy changes nothing: it is the last, or what it stands before is empty too, but for those who
-/// have certificates already.
-fn is_needless(drafts: &[Draft], index: usize) -> bool {
-    if index + 1 == drafts.len() {
-        return true;
-    }
-    let Some(shadowed) = shadowed(drafts, index) else {
-        return false;
-    };
-    let mut rest = drafts[shadowed].clone();
-    rest.policy.get_certificate.clear();
-    is_empty(&rest)
-}
-
-/// Joins a policy with a later one, or drops one of the two; whether the policy at `first` is now another.
-fn join(drafts: &mut Vec<Draft>, first: usize) -> bool {
-    let mut second = first + 1;
-    while second < drafts.len() {
-        if !same(&drafts[first], &drafts[second]) {
-            second += 1;
-            continue;
-        }
-        let (one, other) = (&drafts[first].policy, &drafts[second].policy);
-        if one == other {
-            drafts.remove(second);
-        } else if !one.subjects.is_empty() && other.subjects.is_empty() {
-            // The later one is for all subjects; it will do, unless one in between would come first.
-            if shadowed(drafts, first).is_some_and(|shadowed| shadowed >= second) {
-                drafts.remove(first);
-                return true;
-            }
-            second += 1;
-        } else {
-            let other = drafts.remove(second).policy.subjects;
-            let subjects = &mut drafts[first].policy.subjects;
-            let new: Vec<String> = {
-                let known: HashSet<&String> = subjects.iter().collect();
-                other
-                    .into_iter()
-                    .filter(|subject| !known.contains(subject))
-                    .collect()
-            };
-            subjects.extend(new);
-        }
-    }
-    false
-}
-
-/// Whether two policies say the same about their subjects.
-fn same(one: &Draft, other: &Draft) -> bool {
-    let (a, b) = (&one.policy, &other.policy);
-    same_issuers(one, other)
-        && a.get_certificate == b.get_certificate
-        && a.must_staple == b.must_staple
-        && a.key_type == b.key_type
-        && a.on_demand == b.on_demand
-        && a.reuse_private_keys == b.reuse_private_keys
-        && a.renewal_window_ratio == b.renewal_window_ratio
-}
-
-fn same_issuers(one: &Draft, other: &Draft) -> bool {
-    if one.policy.issuers != other.policy.issuers {
-        return by_default(one) == Some(Implied::Internal) && by_default(other) == Some(Implied::Internal);
-    }
-    match (by_default(one), by_default(other)) {
-        (Some(a), Some(b)) if one.policy.issuers.is_empty() => {
-            a == b || a == Implied::Any || b == Implied::Any
-        }
-        _ => true,
-    }
-}
-
-/// Who issues when nobody is named.
-#[derive(Clone, Copy, PartialEq)]
-enum Implied {
-    Any,
-    Public,
-    Internal,
-    Mixed,
-}
-
-fn by_default(draft: &Draft) -> Option<Implied> {
-    let policy = &draft.policy;
-    if draft.implied_internal {
-        return Some(Implied::Internal);
-    }
-    if !policy.issuers.is_empty() {
-        return None;
-    }
-    let public = policy
-        .subjects
-        .iter()
-        .filter(|subject| subjects::is_public(subject, policy.on_demand));
-    Some(match (public.count(), policy.subjects.len()) {
-        (_, 0) => Implied::Any,
-        (0, _) => Implied::Internal,
-        (public, all) if public == all => Implied::Public,
-        _ => Implied::Mixed,
-    })
-}
-
-/// Whether all subjects of `a` are subjects of `b` too.
-fn is_subset(a: &Draft, b: &Draft) -> bool {
-    let (a, b) = (&a.policy.subjects, &b.policy.subjects);
-    let covered = |subject: &String| b.iter().any(|pattern| subjects::covers(pattern, subject));
-    b.is_empty() || (!a.is_empty() && a.iter().all(covered))
-}
-
-/// The first later policy that would be for the same subjects.
-fn shadowed(drafts: &[Draft], index: usize) -> Option<usize> {
-    (index + 1..drafts.len()).find(|later| is_subset(&drafts[index], &drafts[*later]))
 }

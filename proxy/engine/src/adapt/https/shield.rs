@@ -59,7 +59,7 @@ mod tests {
     fn check(text: &str, expected: Json) {
         let config = adapt(text);
         let policies = &config["apps"]["http"]["servers"]["srv0"]["tls_connection_policies"];
-        assert_eq!(*policies, expected, "{text}");
+        assert_eq!((policies.clone(), text), (expected, text));
     }
 
     #[test]

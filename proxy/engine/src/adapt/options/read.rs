@@ -243,9 +243,8 @@ fn acme_eab(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
     eab.insert("key_id".to_owned(), "".into());
     eab.insert("mac_key".to_owned(), "".into());
     for line in args.block() {
-        let key = match line.name.text.as_str() {
-            key @ ("key_id" | "mac_key") => key,
-            _ => return Err(args.unknown_subdirective(line, ["key_id", "mac_key"])),
+        let key @ ("key_id" | "mac_key") = line.name.text.as_str() else {
+            return Err(args.unknown_subdirective(line, ["key_id", "mac_key"]));
         };
         let value = text(&mut Args::new(line), "a value")?;
         eab.insert(key.to_owned(), value.into());

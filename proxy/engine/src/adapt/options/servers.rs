@@ -13,7 +13,7 @@ use crate::values::Duration;
 
 /// A `servers` block.
 #[derive(Clone, Debug, Default)]
-pub struct ServerOptions {
+pub(crate) struct ServerOptions {
     /// The listener of the servers that it is for; empty: all that no other block is for.
     pub listener: String,
     /// Their name.

@@ -40,7 +40,7 @@ pub(super) fn read(args: &Args<'_>) -> Result<Json, Diagnostic> {
                 one_of(single(&mut line_args, "a mode")?, &MODES)?,
             ),
             "trusted_ca_cert" => {
-                inline.push(Json::from(single(&mut line_args, "a certificate")?.text.as_str()))
+                inline.push(Json::from(single(&mut line_args, "a certificate")?.text.as_str()));
             }
             "trusted_ca_cert_file" => files.push(Json::from(single(&mut line_args, "a file")?.text.as_str())),
             "trusted_leaf_cert" => {

@@ -1,0 +1,134 @@
+//! Cases of `tls`.
+
+use fairway_caddyfile::{Options, Origin, Source};
+
+use super::*;
+use crate::adapt::Shared;
+
+/// What one site's directives say: `[connection policy, automation policy, other values…]`.
+fn read(lines: &str) -> Result<Json, String> {
+    let text = format!("example.com\n{lines}\n");
+    let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", text);
+    let parsed = fairway_caddyfile::parse(source, &Options::default());
+    let mut shared = Shared::default();
+    let (mut groups, mut invoked) = (0, Vec::new());
+    let mut scope = Scope::new(&mut shared, &mut groups, &mut invoked);
+    let mut found = json!({});
+    for segment in &parsed.file.sites[0].block.segments {
+        let values = parse(Args::new(segment), &mut scope).map_err(|mistake| mistake.one_line())?;
+        for value in values {
+            match value {
+                SiteValue::TlsPolicy(policy) => found["policy"] = serde_json::to_value(policy).unwrap(),
+                SiteValue::Automation(policy) => {
+                    found["automation"] = serde_json::to_value(policy).unwrap();
+                }
+                SiteValue::CertificateFiles {
+                    certificate,
+                    key,
+                    tag,
+                } => {
+                    found[tag] = json!([certificate, key]);
+                }
+                SiteValue::CertificateFolders(folders) => found["folders"] = json!(folders),
+                SiteValue::ForceAutomate => found["force"] = true.into(),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[track_caller]
+fn check(lines: &str, expected: Json) {
+    assert_eq!((read(lines), lines), (Ok(expected), lines));
+}
+
+#[track_caller]
+fn refuse(lines: &str, expected: &str) {
+    assert_eq!(read(lines), Err(expected.to_owned()), "{lines}");
+}
+
+#[test]
+fn first_line() {
+    check(
+        "tls internal",
+        json!({"policy": {}, "automation": {"issuers": [{"module": "internal"}]}}),
+    );
+    check("tls force_automate", json!({"policy": {}, "force": true}));
+    check(
+        "tls a@b.c {\nca https://x\n}",
+        json!({"policy": {}, "automation": {"issuers": [{"module": "acme", "email": "a@b.c", "ca": "https://x"}]}}),
+    );
+    check(
+        "tls a.pem a.key\ntls b.pem b.key\ntls a.pem a.key",
+        json!({
+            "cert0": ["a.pem", "a.key"], "cert1": ["b.pem", "b.key"],
+            "policy": {"certificate_selection": {"any_tag": ["cert0"]}}
+        }),
+    );
+}
+
+#[test]
+fn lines_of_the_block() {
+    check(
+        "tls {\nprotocols tls1.2 tls1.3\nciphers TLS_AES_128_GCM_SHA256\ncurves x25519 secp256r1\nalpn h2\ninsecure_secrets_log f\n}",
+        json!({"policy": {
+            "protocol_min": "tls1.2", "protocol_max": "tls1.3", "cipher_suites": ["TLS_AES_128_GCM_SHA256"],
+            "curves": ["x25519", "secp256r1"], "alpn": ["h2"], "insecure_secrets_log": "f"
+        }}),
+    );
+    check(
+        "tls {\non_demand\nkey_type p256\nreuse_private_keys\nrenewal_window_ratio 0.5\nget_certificate http http://x\nload a b\n}",
+        json!({
+            "policy": {}, "folders": ["a", "b"],
+            "automation": {
+                "on_demand": true, "key_type": "p256", "reuse_private_keys": true, "renewal_window_ratio": 0.5,
+                "get_certificate": [{"via": "http", "url": "http://x"}]
+            }
+        }),
+    );
+    check(
+        "tls {\nissuer acme\nissuer internal {\nca x\n}\n}",
+        json!({"policy": {}, "automation": {"issuers": [{"module": "acme"}, {"module": "internal", "ca": "x"}]}}),
+    );
+}
+
+#[test]
+fn mistakes_are_told() {
+    refuse(
+        "tls",
+        "Caddyfile:2:1: `tls` needs `internal`, an email address, two files, or a block",
+    );
+    refuse(
+        "tls x",
+        "Caddyfile:2:5: `x` is neither `internal` nor `force_automate` nor an email address",
+    );
+    refuse(
+        "tls a b c",
+        "Caddyfile:2:9: `tls` takes no further argument, but `c` follows",
+    );
+    refuse(
+        "tls {\nprotocols tls1.1\n}",
+        "Caddyfile:3:11: `tls1.1` is not known here; did you mean `tls1.2`?",
+    );
+    refuse(
+        "tls {\ncurve x\n}",
+        "Caddyfile:3:1: `tls` has no subdirective `curve`; did you mean `curves`?",
+    );
+    refuse(
+        "tls internal {\nca x\n}",
+        "Caddyfile:2:1: `tls internal` excludes lines about ACME",
+    );
+    refuse(
+        "tls internal {\nissuer acme\n}",
+        "Caddyfile:2:1: `issuer` excludes other lines about an issuer; write them into the block of `issuer`",
+    );
+    refuse(
+        "tls {\nresolvers 1.1.1.1\n}",
+        "Caddyfile:3:1: `resolvers` needs a DNS provider, and Fairway has none yet",
+    );
+    refuse(
+        "tls {\nrenewal_window_ratio 2\n}",
+        "Caddyfile:3:22: `2` is not between 0 and 1",
+    );
+}
