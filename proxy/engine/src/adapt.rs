@@ -24,7 +24,9 @@ use crate::config::Config;
 pub use options::GlobalOptions;
 #[cfg(test)]
 pub(crate) use scope::test_shared;
-pub(crate) use scope::{Scope, Shared, SiteValue};
+#[cfg(test)]
+pub(crate) use scope::Shared;
+pub(crate) use scope::{Scope, SiteValue};
 
 /// What came out of a Caddyfile.
 #[derive(Debug)]
