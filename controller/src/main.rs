@@ -1,3 +1,53 @@
-//! The `fairway` binary.
+//! The `fairway` binary: the command line, and the proxy as a standalone program.
+//!
+//! What it is for: it reads configs from files, adapts and compiles them, and runs the server; each verb of the
+//! command line is a file of this name. What it must not know: how a directive works, how a byte is sent.
+//!
+//! Where to start reading: `cli.rs` lists the verbs, `load.rs` turns a file into a config, `run.rs` serves it.
 
-fn main() {}
+mod adapt;
+mod cli;
+mod envfile;
+mod fmt;
+mod load;
+mod logs;
+mod run;
+mod serving;
+mod validate;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let done = match cli.verb {
+        cli::Verb::Run(args) => run::run(&args),
+        cli::Verb::Adapt(args) => adapt::adapt(&args),
+        cli::Verb::Validate(args) => validate::validate(&args),
+        cli::Verb::Fmt(args) => fmt::fmt(&args),
+        cli::Verb::Version => {
+            println!("v{}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        cli::Verb::Completion { shell } => {
+            clap_complete::generate(shell, &mut cli::Cli::command(), "fairway", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain in one line; a report of diagnostics was printed already and leaves nothing to say.
+            let text = format!("{error:#}");
+            if !text.is_empty() {
+                eprintln!("Error: {text}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

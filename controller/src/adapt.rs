@@ -1,0 +1,31 @@
+//! `fairway adapt`: prints the JSON that a config means.
+
+use std::io::Write;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli;
+use crate::{envfile, load, validate};
+
+/// Prints the JSON to standard output; mistakes and warnings go to standard error.
+pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
+    envfile::apply(&args.config.envfile)?;
+    // Here, unlike elsewhere, whatever is named is taken for a Caddyfile.
+    let adapter = args.config.adapter.or(Some(cli::Adapter::Caddyfile));
+    let config = cli::Config { config: args.config.config.clone(), adapter, envfile: Vec::new() };
+    let loaded = load::load(&config)?;
+    load::print(&loaded.warnings);
+    if args.validate {
+        validate::check(&loaded.config)?;
+    }
+    let mut json = Vec::new();
+    if args.pretty {
+        let indent = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+        loaded.config.serialize(&mut serde_json::Serializer::with_formatter(&mut json, indent))?;
+    } else {
+        serde_json::to_writer(&mut json, &loaded.config)?;
+    }
+    json.push(b'\n');
+    std::io::stdout().write_all(&json).context("writing to standard output")
+}

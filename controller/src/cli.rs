@@ -1,0 +1,98 @@
+//! The verbs of the command line and their flags; those of Caddy mean what they mean there.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A proxy that speaks Caddyfile, and a Kubernetes ingress controller.
+#[derive(Debug, Parser)]
+#[command(name = "fairway", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Serve a config until told to stop
+    ///
+    /// SIGTERM or Ctrl-C stops accepting connections, lets requests under way finish (as long as `grace_period` in
+    /// the config allows; without it, as long as they take) and exits. A second signal ends at once.
+    Run(Run),
+    /// Print the JSON that a Caddyfile means
+    Adapt(Adapt),
+    /// Tell whether a config could be served, without serving it
+    Validate(Config),
+    /// Format a Caddyfile
+    ///
+    /// Prints the formatted text; exits with 1 if the file was not formatted, so that a pipeline can check it.
+    Fmt(Fmt),
+    /// Print the version
+    Version,
+    /// Print a completion script
+    ///
+    /// For example: source <(fairway completion bash)
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which config.
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// The file; `-` is standard input. Without it, `Caddyfile` in the working directory
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to read it. Without it, files named `Caddyfile…` or `….caddyfile` are Caddyfiles, others are JSON
+    #[arg(short, long, value_name = "NAME")]
+    pub adapter: Option<Adapter>,
+    /// Files of KEY=VALUE lines that add to the environment
+    #[arg(long, value_name = "FILE")]
+    pub envfile: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Adapter {
+    Caddyfile,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub config: Config,
+    /// Serve a changed file as soon as it is saved; a broken one is reported, and the last good one goes on
+    #[arg(short, long)]
+    pub watch: bool,
+    /// How many threads carry traffic; without it, one for each CPU that the process may use
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Adapt {
+    #[command(flatten)]
+    pub config: Config,
+    /// Indent the JSON
+    #[arg(short, long)]
+    pub pretty: bool,
+    /// Check as well that it could be served
+    #[arg(long)]
+    pub validate: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// The file; `-` is standard input. Without it, `Caddyfile` in the working directory
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The same as FILE
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    pub config: Option<PathBuf>,
+    /// Write the result into the file
+    #[arg(short = 'w', long)]
+    pub overwrite: bool,
+    /// Print what would change: `-` before lines as they are, `+` before lines as they should be
+    #[arg(short, long)]
+    pub diff: bool,
+}

@@ -1,0 +1,102 @@
+//! `fairway fmt`: the layout of `caddy fmt`.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::cli;
+use crate::load;
+
+/// Formats a file as the flags say.
+pub(crate) fn fmt(args: &cli::Fmt) -> anyhow::Result<()> {
+    let named = args.file.as_deref().or(args.config.as_deref());
+    let (path, text) = load::read(named)?;
+    let formatted = fairway_caddyfile::format(&text);
+    let file = path.as_deref();
+    if let (true, Some(path)) = (args.overwrite, file) {
+        if text != formatted {
+            replace(path, &formatted).with_context(|| format!("writing {}", path.display()))?;
+        }
+        return Ok(());
+    }
+    let output = if args.diff { diff(&text, &formatted) } else { formatted.clone() };
+    std::io::stdout().write_all(output.as_bytes()).context("writing to standard output")?;
+    match first_difference(&text, &formatted) {
+        Some(line) if file.is_some() => bail!(
+            "{}:{line}: the file is not formatted; --overwrite formats it in place",
+            file.unwrap_or(Path::new("")).display()
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a new file beside the old one and puts it in its place, so that nothing is lost midway.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let target = std::fs::canonicalize(path)?;
+    let permissions = std::fs::metadata(&target)?.permissions();
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".fmt~");
+    let beside = target.with_file_name(name);
+    let written = std::fs::write(&beside, text)
+        .and_then(|()| std::fs::set_permissions(&beside, permissions))
+        .and_then(|()| std::fs::rename(&beside, &target));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+/// The number of the first line that differs, counted from 1.
+fn first_difference(before: &str, after: &str) -> Option<usize> {
+    if before == after {
+        return None;
+    }
+    let same = before.lines().zip(after.lines()).take_while(|(before, after)| before == after).count();
+    Some(same + 1)
+}
+
+/// Both texts line by line: common lines at the beginning and the end once, what lies between twice.
+fn diff(before: &str, after: &str) -> String {
+    let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let mut output = String::new();
+    let (mut left, mut right) = (0, 0);
+    while left < before.len() || right < after.len() {
+        if left < before.len() && before.get(left) == after.get(right) {
+            output.push_str(&format!("  {}\n", before[left]));
+            (left, right) = (left + 1, right + 1);
+            continue;
+        }
+        // The formatter keeps words in order, so the texts meet again soon; look a few lines ahead on both sides.
+        let meet = (1..64).find_map(|steps| {
+            (0..=steps).map(|l| (l, steps - l)).find(|&(l, r)| {
+                matches!((before.get(left + l), after.get(right + r)), (Some(a), Some(b)) if a == b)
+            })
+        });
+        let (l, r) = meet.unwrap_or((before.len() - left, after.len() - right));
+        before[left..left + l].iter().for_each(|line| output.push_str(&format!("- {line}\n")));
+        after[right..right + r].iter().for_each(|line| output.push_str(&format!("+ {line}\n")));
+        (left, right) = (left + l, right + r);
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_each_changed_line_beside_its_new_form() {
+        let before = "a {\nb\n}\n";
+        assert_eq!(diff(before, &fairway_caddyfile::format(before)), "  a {\n- b\n+ \tb\n  }\n");
+        assert_eq!(diff("a\n", "a\n"), "  a\n");
+        assert_eq!(diff("", "a\n"), "+ a\n");
+    }
+
+    #[test]
+    fn names_the_first_line_that_differs() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\n\tb\n"), Some(2));
+        assert_eq!(first_difference("a", "a\n"), Some(2));
+    }
+}

@@ -1,0 +1,94 @@
+//! `fairway run`: serves a config until told to stop.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use fairway_engine::handlers::reverse_proxy::Registry;
+use fairway_server::access_log::AccessLog;
+use fairway_server::{Ending, Options, Running, plan};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli;
+use crate::load::{self, Loaded};
+use crate::serving::{self, Prepared};
+use crate::watch::Watch;
+use crate::logs::{self, AccessLogs};
+use crate::envfile;
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
+    envfile::apply(&args.config.envfile)?;
+    let loaded = load::load(&args.config)?;
+    load::print(&loaded.warnings);
+    let registry = Registry::default();
+    let prepared = serving::prepare(loaded.config.clone(), &registry, serving::storage())?;
+    logs::start(&prepared.config);
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("starting the control thread")?;
+    control.block_on(serve(args, loaded, prepared, registry))
+}
+
+async fn serve(args: &cli::Run, loaded: Loaded, prepared: Prepared, registry: Registry) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
+    let mut watch = match (&loaded.path, args.watch) {
+        (Some(path), true) => Some(Watch::new(path)?),
+        _ => None,
+    };
+    let plan = plan(&prepared.config)?;
+    let access_log: Arc<dyn AccessLog> = Arc::new(AccessLogs::start(&prepared.config)?);
+    let options = Options { threads: args.threads, access_log: Some(access_log) };
+    let running = Running::start(&prepared.table, &plan, &prepared.tls, &options)?;
+    for address in running.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    let mut current = loaded.config;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = changed(watch.as_mut()) => reload(args, &mut current, &registry, &running),
+        }
+    }
+    tracing::info!("draining");
+    let ending = tokio::select! {
+        ending = running.shutdown(plan.grace_period) => ending,
+        _ = terminate.recv() => Ending::Cut,
+        _ = interrupt.recv() => Ending::Cut,
+    };
+    match ending {
+        Ending::Drained => tracing::info!("every request came to its end"),
+        Ending::Cut => tracing::warn!("requests under way were cut off"),
+    }
+    Ok(())
+}
+
+async fn changed(watch: Option<&mut Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Serves the file as it is now. A broken one changes nothing.
+fn reload(args: &cli::Run, current: &mut fairway_engine::config::Config, registry: &Registry, running: &Running) {
+    let swapped = load::load(&args.config).and_then(|loaded| {
+        if loaded.config == *current {
+            return Ok(false);
+        }
+        load::print(&loaded.warnings);
+        let prepared = serving::prepare(loaded.config.clone(), registry, serving::storage())?;
+        running.swap(&prepared.table, &plan(&prepared.config)?, &prepared.tls)?;
+        *current = loaded.config;
+        Ok(true)
+    });
+    match swapped {
+        Ok(true) => tracing::info!("swapped"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(error = format!("{error:#}"), "the changed config is not served"),
+    }
+}

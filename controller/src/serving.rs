@@ -1,0 +1,39 @@
+//! From a config to what the server needs: the same steps for `run`, `validate` and `adapt --validate`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fairway_engine::config::Config;
+use fairway_engine::handlers::reverse_proxy::Registry;
+use fairway_engine::table::Table;
+use fairway_engine::{auto_https, compile};
+use fairway_server::tls::{Loaded, Tls};
+
+/// A config that can be served.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The config, completed by automatic HTTPS.
+    pub config: Config,
+    pub table: Arc<Table>,
+    pub tls: Arc<Tls>,
+}
+
+/// Completes and compiles a config. `storage` keeps the local authority; without it a new one is made in memory.
+pub(crate) fn prepare(
+    mut config: Config,
+    registry: &Registry,
+    storage: Option<PathBuf>,
+) -> anyhow::Result<Prepared> {
+    let loaded = Loaded::new(&config)?;
+    let managed = auto_https::apply(&mut config, |name| loaded.covers(name))?;
+    let table = Arc::new(compile(&config, registry)?);
+    let tls = Arc::new(Tls::new(&config, loaded, &managed, storage)?);
+    Ok(Prepared { config, table, tls })
+}
+
+/// Where the local authority is kept: `fairway/pki` in the user's folder for data.
+pub(crate) fn storage() -> Option<PathBuf> {
+    let data = std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share"));
+    Some(data.or_else(home)?.join("fairway/pki"))
+}
