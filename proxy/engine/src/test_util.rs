@@ -83,7 +83,7 @@ pub(crate) fn answer(text: &str, request: &str) -> (u16, String) {
     let source = Source::new(origin, "Caddyfile", format!(":80 {{\n{text}\n}}\n"));
     let adapted = crate::adapt(source, &Options::default());
     assert!(!adapted.has_errors(), "{text}: {:?}", adapted.diagnostics);
-    let table = crate::compile(&adapted.config).unwrap();
+    let table = crate::compile(&adapted.config, &crate::Registry::default()).unwrap();
     let server = Arc::clone(&table.servers[0]);
     let mut exchange = exchange(request);
     let served = {
