@@ -22,7 +22,8 @@
 //! tls CERTIFICATE_FILE KEY_FILE { … }
 //! ```
 //!
-//! `tls internal` is a test.
+//! Who is not the operator of the cluster may write `internal`, and lines about the connection: no files, and nothing
+//! about who issues. `tls internal` is a test.
 
 mod client_auth;
 #[cfg(test)]
@@ -34,7 +35,8 @@ use serde_json::{Value as Json, json};
 use super::{Directive, Parse};
 use crate::adapt::https::issuers;
 use crate::adapt::settings::{
-    Object, append, flag, invalid, named, no_dns_provider, one_of, put, ratio, single, text, texts,
+    Object, append, flag, invalid, named, no_dns_provider, one_of, operator_only, operator_only_word, put,
+    ratio, single, text, texts,
 };
 use crate::adapt::{Scope, SiteValue};
 use crate::config::{Policy, TlsConnectionPolicy};
@@ -68,7 +70,11 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Di
         }
         [] => {}
         [word] => tls.word(word)?,
-        [certificate, key] => values.extend(tls.files(&certificate.text, &key.text, scope)),
+        [certificate, key] => {
+            operator_only_word(certificate)?;
+            operator_only_word(key)?;
+            values.extend(tls.files(&certificate.text, &key.text, scope));
+        }
         [_, _, surplus, ..] => return Err(args.unexpected(surplus)),
     }
     for line in args.block() {
@@ -84,6 +90,9 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Di
 impl Tls {
     /// The only word behind `tls`.
     fn word(&mut self, word: &Token) -> Result<(), Diagnostic> {
+        if word.text != "internal" {
+            operator_only_word(word)?;
+        }
         match word.text.as_str() {
             "internal" => self.internal = true,
             "force_automate" => self.force_automate = true,
@@ -120,6 +129,9 @@ impl Tls {
     fn line(&mut self, args: &Args<'_>, line: &Segment) -> Result<(), Diagnostic> {
         let mut line_args = Args::new(line);
         let name = line.name.text.as_str();
+        if KNOWN.contains(&name) && !FOR_TENANTS.contains(&name) {
+            operator_only(line)?;
+        }
         match name {
             "protocols" | "ciphers" | "curves" | "alpn" | "insecure_secrets_log" | "client_auth" => {
                 self.connection_line(line_args, name)?;
@@ -143,6 +155,7 @@ impl Tls {
             "get_certificate" => self.automation.get_certificate.push(get_certificate(line_args)?),
             "dns" => return Err(no_dns_provider(line)),
             _ if issuers::DNS_SETTINGS.contains(&name) => {
+                operator_only(line)?;
                 issuers::dns_setting(line, issuers::challenge(self.acme(), "dns"))?;
                 self.dns.get_or_insert_with(|| line.name.clone());
             }
@@ -232,6 +245,9 @@ const KNOWN: [&str; 18] = [
     "renewal_window_ratio",
     "reuse_private_keys",
 ];
+
+/// Of these, what not only the operator may write. `client_auth` looks after its own lines.
+const FOR_TENANTS: [&str; 5] = ["alpn", "ciphers", "client_auth", "curves", "protocols"];
 
 const PROTOCOLS: [&str; 2] = ["tls1.2", "tls1.3"];
 

@@ -7,11 +7,13 @@
 //!     verifier leaf …
 //! }
 //! ```
+//!
+//! Files, and authorities of the process, are for the operator of the cluster.
 
 use fairway_caddyfile::{Args, Diagnostic};
 use serde_json::Value as Json;
 
-use crate::adapt::settings::{Object, append, named, one_of, put, single, texts};
+use crate::adapt::settings::{Object, append, named, one_of, operator_only, put, single, texts};
 
 const KNOWN: [&str; 7] = [
     "mode",
@@ -33,6 +35,9 @@ pub(super) fn read(args: &Args<'_>) -> Result<Json, Diagnostic> {
     let (mut inline, mut files) = (Vec::new(), Vec::new());
     for line in args.block() {
         let mut line_args = Args::new(line);
+        if line.name.text.ends_with("_file") {
+            operator_only(line)?;
+        }
         match line.name.text.as_str() {
             "mode" => put(
                 &mut found,
@@ -89,6 +94,9 @@ fn trust_pool(mut args: Args<'_>) -> Result<Json, Diagnostic> {
         "system",
     ];
     let provider = one_of(args.required("where the authorities are")?, &POOLS)?;
+    if !["combined", "inline"].contains(&provider) {
+        operator_only(args.segment())?;
+    }
     let mut pool = named("provider", provider);
     let (word, key, inline_values) = match provider {
         "inline" => ("trust_der", "trusted_ca_certs", false),
@@ -156,6 +164,9 @@ fn verifier(mut args: Args<'_>) -> Result<Json, Diagnostic> {
 }
 
 fn loader(name: &str, mut args: Args<'_>) -> Result<Json, Diagnostic> {
+    if name != "pem" {
+        operator_only(args.segment())?;
+    }
     let key = match name {
         "file" => "files",
         "folder" => "folders",

@@ -132,3 +132,65 @@ fn mistakes_are_told() {
         "Caddyfile:3:22: `2` is not between 0 and 1",
     );
 }
+
+/// What a tenant is told.
+#[track_caller]
+fn tenant(lines: &str, expected: &[&str]) {
+    let text = format!("example.com {{\n{lines}\n}}\n");
+    let source = Source::new(
+        Origin::tenant("CaddyRoute shop/api", "shop"),
+        "spec.caddyfile",
+        text,
+    );
+    let adapted = crate::adapt::adapt(source, &Options::default());
+    let told: Vec<_> = adapted
+        .diagnostics
+        .iter()
+        .map(|mistake| (mistake.code, mistake.message.as_str()))
+        .collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|message| ("operator-only", *message))
+        .collect();
+    assert_eq!(told, expected, "{lines}");
+}
+
+#[test]
+fn tenants_name_no_files_and_no_issuers() {
+    tenant("tls internal {\nprotocols tls1.3\nalpn h2\n}", &[]);
+    tenant(
+        "tls {\nclient_auth {\nmode request\ntrust_pool inline {\ntrust_der A\n}\n}\n}",
+        &[],
+    );
+    for (lines, word) in [
+        ("tls /etc/a.pem /etc/a.key", "/etc/a.pem"),
+        ("tls a@b.c", "a@b.c"),
+        ("tls force_automate", "force_automate"),
+        ("tls {\nload /etc\n}", "load"),
+        ("tls {\nissuer internal\n}", "issuer"),
+        ("tls {\nca https://x\n}", "ca"),
+        ("tls {\non_demand\n}", "on_demand"),
+        ("tls {\ninsecure_secrets_log /f\n}", "insecure_secrets_log"),
+        ("tls {\nget_certificate http http://x\n}", "get_certificate"),
+        ("tls {\nresolvers 1.1.1.1\n}", "resolvers"),
+        ("tls {\nclient_auth {\ntrust_pool file /f\n}\n}", "trust_pool"),
+        (
+            "tls {\nclient_auth {\ntrust_pool combined {\nsource system\n}\n}\n}",
+            "source",
+        ),
+        (
+            "tls {\nclient_auth {\ntrusted_ca_cert_file /f\n}\n}",
+            "trusted_ca_cert_file",
+        ),
+        ("tls {\nclient_auth {\nverifier leaf file /f\n}\n}", "verifier"),
+        ("log {\noutput file /f\n}", "output"),
+        ("log default", "default"),
+        ("log {\nhostnames other.test\n}", "hostnames"),
+    ] {
+        tenant(
+            lines,
+            &[&format!("`{word}` is for the operator of the cluster only")],
+        );
+    }
+    tenant("log {\nlevel ERROR\nformat console\n}", &[]);
+}
