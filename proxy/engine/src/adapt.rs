@@ -23,9 +23,9 @@ use crate::config::Config;
 
 pub use options::GlobalOptions;
 #[cfg(test)]
-pub(crate) use scope::test_shared;
-#[cfg(test)]
 pub(crate) use scope::Shared;
+#[cfg(test)]
+pub(crate) use scope::test_shared;
 pub(crate) use scope::{Scope, SiteValue};
 
 /// What came out of a Caddyfile.
