@@ -83,55 +83,54 @@ fn is_needless(drafts: &[Draft], index: usize) -> bool {
 
 /// Joins a policy with a later one, or drops one of the two; whether the policy at `first` is now another.
 fn join(drafts: &mut Vec<Draft>, first: usize) -> bool {
+    // Kept while others are joined with it, so that many like sites cost no more than they are.
+    let mut known: HashSet<String> = drafts[first].policy.subjects.iter().cloned().collect();
+    let mut implied = by_default(&drafts[first]);
     let mut second = first + 1;
     while second < drafts.len() {
-        if !same(&drafts[first], &drafts[second]) {
+        if !same(&drafts[first], implied, &drafts[second]) {
             second += 1;
             continue;
         }
         let (one, other) = (&drafts[first].policy, &drafts[second].policy);
-        if one == other {
-            drafts.remove(second);
-        } else if !one.subjects.is_empty() && other.subjects.is_empty() {
+        if !one.subjects.is_empty() && other.subjects.is_empty() && one != other {
             // The later one is for all subjects; it will do, unless one in between would come first.
             if shadowed(drafts, first).is_some_and(|shadowed| shadowed >= second) {
                 drafts.remove(first);
                 return true;
             }
             second += 1;
-        } else {
-            let other = drafts.remove(second).policy.subjects;
-            let subjects = &mut drafts[first].policy.subjects;
-            let new: Vec<String> = {
-                let known: HashSet<&String> = subjects.iter().collect();
-                other
-                    .into_iter()
-                    .filter(|subject| !known.contains(subject))
-                    .collect()
-            };
-            subjects.extend(new);
+            continue;
+        }
+        let was_for_all = one.subjects.is_empty();
+        let other = drafts.remove(second).policy.subjects;
+        let new = other.into_iter().filter(|subject| known.insert(subject.clone()));
+        drafts[first].policy.subjects.extend(new);
+        if was_for_all {
+            implied = by_default(&drafts[first]);
         }
     }
     false
 }
 
-/// Whether two policies say the same about their subjects.
-fn same(one: &Draft, other: &Draft) -> bool {
+/// Whether two policies say the same about their subjects; `implied` is who issues by default for the one.
+fn same(one: &Draft, implied: Option<Implied>, other: &Draft) -> bool {
     let (a, b) = (&one.policy, &other.policy);
-    same_issuers(one, other)
-        && a.get_certificate == b.get_certificate
+    a.get_certificate == b.get_certificate
         && a.must_staple == b.must_staple
         && a.key_type == b.key_type
         && a.on_demand == b.on_demand
         && a.reuse_private_keys == b.reuse_private_keys
         && a.renewal_window_ratio == b.renewal_window_ratio
+        && same_issuers(one, implied, other)
 }
 
-fn same_issuers(one: &Draft, other: &Draft) -> bool {
+fn same_issuers(one: &Draft, implied: Option<Implied>, other: &Draft) -> bool {
+    let implied = (implied, by_default(other));
     if one.policy.issuers != other.policy.issuers {
-        return by_default(one) == Some(Implied::Internal) && by_default(other) == Some(Implied::Internal);
+        return implied == (Some(Implied::Internal), Some(Implied::Internal));
     }
-    match (by_default(one), by_default(other)) {
+    match implied {
         (Some(a), Some(b)) if one.policy.issuers.is_empty() => {
             a == b || a == Implied::Any || b == Implied::Any
         }
