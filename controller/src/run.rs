@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use fairway_engine::handlers::reverse_proxy::Registry;
-use fairway_server::access_log::AccessLog;
-use fairway_server::{Ending, Options, Running, plan};
+use fairway_server::{AccessLog, Ending, Options, Running, plan};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use fairway_engine::config::{Config, Log};
-use fairway_server::access_log::{AccessLog, Entry};
+use fairway_server::{AccessLog, Entry};
 use serde_json::{Map, Value as Json};
 
 use super::output::Output;
