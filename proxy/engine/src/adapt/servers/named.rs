@@ -36,8 +36,8 @@ impl NamedRoutes {
         Self(named)
     }
 
-    /// Those that invoke themselves, perhaps through others, if a site reaches them: they are compiled once, so
-    /// there is no end to them. Caddy looks for one while a request runs.
+    /// Warnings of those that invoke themselves, perhaps through others, if a site reaches them: Caddy adapts them and
+    /// goes round while a request runs; here they cannot be compiled.
     pub(super) fn cycles<'n>(
         &'n self,
         written: &'n [NamedRoute],
@@ -53,7 +53,7 @@ impl NamedRoutes {
                 "the named route `{}` invokes itself, perhaps through others",
                 name.text
             );
-            Diagnostic::error("named-route-cycle", name, message).label("has no end")
+            Diagnostic::warning("named-route-cycle", name, message).label("has no end")
         })
     }
 
