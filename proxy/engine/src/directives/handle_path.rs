@@ -53,3 +53,34 @@ fn strip(prefix: &str) -> handlers::Config {
     let json = json!({"handler": "rewrite", "strip_path_prefix": prefix});
     serde_json::from_value(json).expect("a rewrite may strip a prefix")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_util::answer;
+
+    /// The target that is left within.
+    #[track_caller]
+    fn check(pattern: &str, target: &str, expected: &str) {
+        let text = format!("handle_path {pattern} {{\nheader X {{uri}}\nrespond 200\n}}\nrespond 404");
+        let (status, headers) = answer(&text, &format!("GET {target}"));
+        let line = headers.lines().find_map(|line| line.strip_prefix("x: "));
+        let left = if status == 200 { line.unwrap_or("") } else { "-" };
+        assert_eq!(left, expected, "{pattern} {target}");
+    }
+
+    #[test]
+    fn strips_what_the_path_begins_with() {
+        check("/api/*", "/api/users?x=1", "/users?x=1");
+        check("/api/*", "/api/", "/");
+        check("/api*", "/api/users", "/users");
+        check("/api", "/api", "/");
+        check("/*", "/users", "/users");
+    }
+
+    #[test]
+    fn leaves_other_paths_alone() {
+        check("/api/*", "/api", "-");
+        check("/api", "/api/users", "-");
+        check("/api/*", "/apis/x", "-");
+    }
+}

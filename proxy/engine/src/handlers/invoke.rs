@@ -70,3 +70,41 @@ impl Invoke {
         Flow::Enter(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fairway_caddyfile::{Options, Origin, Source};
+
+    use crate::Registry;
+
+    /// The routes of the first server, as JSON, and whether they compile.
+    #[track_caller]
+    fn check(text: &str, named: &str, compiles: bool) {
+        let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", text);
+        let config = crate::adapt(source, &Options::default()).config;
+        let json = serde_json::to_value(&config).unwrap();
+        let found = &json["apps"]["http"]["servers"]["srv0"]["named_routes"];
+        assert_eq!(found.to_string(), named, "{text}");
+        assert_eq!(
+            crate::compile(&config, &Registry::default()).is_ok(),
+            compiles,
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_named_route_keeps_all_its_handlers() {
+        check(
+            "&(a) {\nheader X y\nrespond hi\n}\n:80 {\ninvoke a\n}",
+            r#"{"a":{"handle":[{"handler":"headers","response":{"set":{"X":["y"]}}},{"handler":"static_response","body":"hi"}]}}"#,
+            true,
+        );
+    }
+
+    #[test]
+    fn a_route_that_has_no_end_does_not_compile() {
+        let json = r#"{"a":{"handle":[{"handler":"invoke","name":"a"}]}}"#;
+        check("&(a) {\ninvoke a\n}\n:80 {\ninvoke a\n}", json, false);
+        check("&(a) {\ninvoke a\n}\n:80 {\n}", "null", true);
+    }
+}
