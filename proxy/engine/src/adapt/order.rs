@@ -42,7 +42,7 @@ impl Item {
 
 /// Where `order` puts a directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
+pub(crate) enum Position {
     /// Before all others.
     First,
     /// After all others.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Tier, Token, suggest};
+use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Token, suggest};
 
 use super::GlobalOptions;
 use super::consolidate::consolidate;
@@ -302,11 +302,6 @@ fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
         return Err(Diagnostic::error("operator-only", segment, message));
     }
     Ok(directive)
-}
-
-/// Whether a tier may use something.
-pub(crate) fn may(token: &Token, lowest: Tier) -> bool {
-    token.origin.tier >= lowest
 }
 
 /// What the tests of single directives share: nothing said before.
