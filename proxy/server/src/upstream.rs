@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -199,11 +199,11 @@ async fn exchange(
     pool: &Arc<Pool>,
 ) -> Result<Response<Body>, Failure> {
     let limit = transport.response_header_timeout;
-    let sent = limit.and_then(|_| notice_end(&mut request));
+    let (sent, unsent) = notice_end(&mut request);
     match sender {
         Sender::Http1(mut sender) => {
             as_http1(&mut request);
-            let sending = sender.try_send_request(request);
+            let sending = sender.sender.try_send_request(request);
             let response =
                 within(limit, sent, sending)
                     .await?
@@ -215,7 +215,10 @@ async fn exchange(
             if parts.status == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(Response::from_parts(parts, Body::Empty));
             }
-            let mut lease = Lease(Some((sender, Arc::clone(pool))));
+            let mut lease = Lease {
+                held: Some((sender, Arc::clone(pool))),
+                unsent,
+            };
             if http_body::Body::is_end_stream(&body) {
                 lease.give_back();
                 return Ok(Response::from_parts(parts, Body::Empty));
@@ -265,15 +268,21 @@ async fn within<F: Future>(
     }
 }
 
-/// Gives what is told the end of a request's body; nothing if the body is all there.
-fn notice_end(request: &mut Request<Body>) -> Option<oneshot::Receiver<()>> {
+/// Gives what is told the end of a request's body (nothing if the body is all there), and what lives until then.
+fn notice_end(request: &mut Request<Body>) -> (Option<oneshot::Receiver<()>>, Weak<()>) {
     if !matches!(request.body(), Body::Stream(_)) {
-        return None;
+        return (None, Weak::new());
     }
     let (ended, receiver) = oneshot::channel();
+    let unsent = Arc::new(());
+    let left = Arc::downgrade(&unsent);
     let body = request.body_mut().take();
-    *request.body_mut() = Body::stream(Noticed { body, _ended: ended });
-    Some(receiver)
+    *request.body_mut() = Body::stream(Noticed {
+        body,
+        _ended: ended,
+        _unsent: unsent,
+    });
+    (Some(receiver), left)
 }
 
 /// HTTP/1.1 names the host in a header, the path alone in its first line.
@@ -327,14 +336,34 @@ fn as_http2(request: &mut Request<Body>, dial: &Dial, transport: &Transport) {
     }
 }
 
-/// A connection in use; back to its pool when the response is complete, else closed.
-struct Lease(Option<(pool::Http1, Arc<Pool>)>);
+/// A connection in use; back to its pool when request and response are complete, else closed.
+struct Lease {
+    held: Option<(pool::Http1, Arc<Pool>)>,
+    /// Lives while there is more of the request's body to send.
+    unsent: Weak<()>,
+}
 
 impl Lease {
+    /// The response is complete. An upstream that answered early may never read the rest of the request; waiting for
+    /// it would hold the client's body for ever.
     fn give_back(&mut self) {
-        if let Some((sender, pool)) = self.0.take() {
+        if self.unsent.strong_count() > 0 {
+            self.close();
+        } else if let Some((sender, pool)) = self.held.take() {
             pool.put(sender);
         }
+    }
+
+    fn close(&mut self) {
+        if let Some((sender, _)) = self.held.take() {
+            sender.connection.abort();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -356,7 +385,7 @@ impl http_body::Body for Leased {
         match &poll {
             Poll::Ready(None) => self.lease.give_back(),
             Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.lease.give_back(),
-            Poll::Ready(Some(Err(_))) => self.lease.0 = None,
+            Poll::Ready(Some(Err(_))) => self.lease.close(),
             _ => {}
         }
         poll.map_err(BodyError::from)
@@ -371,10 +400,11 @@ impl http_body::Body for Leased {
     }
 }
 
-/// The body of a request, whose end is noticed by the loss of `_ended`.
+/// The body of a request, whose end is noticed by the loss of the others.
 struct Noticed {
     body: Body,
     _ended: oneshot::Sender<()>,
+    _unsent: Arc<()>,
 }
 
 impl http_body::Body for Noticed {

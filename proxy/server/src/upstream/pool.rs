@@ -6,9 +6,24 @@ use std::time::Instant;
 use fairway_engine::body::Body;
 use fairway_engine::handlers::reverse_proxy::transport::KeepAlive;
 use hyper::client::conn::{http1, http2};
+use tokio::task::AbortHandle;
 
 /// A connection that carries one request at a time.
-pub(super) type Http1 = http1::SendRequest<Body>;
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<Body>,
+    /// The task that drives it.
+    pub(super) connection: AbortHandle,
+}
+
+impl Http1 {
+    fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+}
 
 /// A connection to send a request on.
 pub(super) enum Sender {

@@ -305,3 +305,33 @@ fn a_read_that_waits_too_long_breaks_the_body_off() {
     });
     drop(end);
 }
+
+#[test]
+fn a_body_that_an_early_answer_leaves_unread_is_let_go() {
+    struct Endless(oneshot::Sender<()>);
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = BodyError;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            assert!(!self.0.is_closed());
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 65536])))))
+        }
+    }
+    let (end, ended) = mpsc::channel::<()>();
+    let dial = upstream(move |_, mut stream| {
+        head(&mut stream);
+        stream.write_all(HELLO).unwrap();
+        let _ = ended.recv();
+    });
+    run(async |upstreams| {
+        let (held, let_go) = oneshot::channel();
+        let request = request("POST", Body::stream(Endless(held)));
+        let response = upstreams.send(&dial, &Arc::default(), request).await;
+        assert_eq!(text(response.unwrap()).await, "hello");
+        let_go.await.unwrap_err();
+    });
+    drop(end);
+}
