@@ -13,7 +13,11 @@ pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
     envfile::apply(&args.config.envfile)?;
     // Here, unlike elsewhere, whatever is named is taken for a Caddyfile.
     let adapter = args.config.adapter.or(Some(cli::Adapter::Caddyfile));
-    let config = cli::Config { config: args.config.config.clone(), adapter, envfile: Vec::new() };
+    let config = cli::Config {
+        file: args.config.file.clone(),
+        adapter,
+        envfile: Vec::new(),
+    };
     let loaded = load::load(&config)?;
     load::print(&loaded.warnings);
     if args.validate {
@@ -22,10 +26,14 @@ pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
     let mut json = Vec::new();
     if args.pretty {
         let indent = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-        loaded.config.serialize(&mut serde_json::Serializer::with_formatter(&mut json, indent))?;
+        loaded
+            .config
+            .serialize(&mut serde_json::Serializer::with_formatter(&mut json, indent))?;
     } else {
         serde_json::to_writer(&mut json, &loaded.config)?;
     }
     json.push(b'\n');
-    std::io::stdout().write_all(&json).context("writing to standard output")
+    std::io::stdout()
+        .write_all(&json)
+        .context("writing to standard output")
 }

@@ -42,8 +42,8 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     /// The file; `-` is standard input. Without it, `Caddyfile` in the working directory
-    #[arg(short, long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// How to read it. Without it, files named `Caddyfile…` or `….caddyfile` are Caddyfiles, others are JSON
     #[arg(short, long, value_name = "NAME")]
     pub adapter: Option<Adapter>,

@@ -28,7 +28,11 @@ pub(crate) fn apply(files: &[PathBuf]) -> anyhow::Result<()> {
 
 fn restart(variables: Vec<(String, String)>) -> anyhow::Result<Infallible> {
     let program = std::env::current_exe().context("finding the program's own file")?;
-    let error = Command::new(program).args(std::env::args_os().skip(1)).envs(variables).env(DONE, "1").exec();
+    let error = Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .envs(variables)
+        .env(DONE, "1")
+        .exec();
     Err(error).context("starting anew with the environment of --envfile")
 }
 
@@ -42,11 +46,19 @@ fn read(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
         }
         let line = line.strip_prefix("export ").unwrap_or(line);
         let Some((name, value)) = line.split_once('=') else {
-            bail!("{}:{}: `{line}` is not of the form KEY=VALUE", file.display(), index + 1);
+            bail!(
+                "{}:{}: `{line}` is not of the form KEY=VALUE",
+                file.display(),
+                index + 1
+            );
         };
         let name = name.trim();
         if name.is_empty() || name.contains([' ', '\t', '\0']) || value.contains('\0') {
-            bail!("{}:{}: `{name}` cannot be the name of a variable", file.display(), index + 1);
+            bail!(
+                "{}:{}: `{name}` cannot be the name of a variable",
+                file.display(),
+                index + 1
+            );
         }
         variables.push((name.to_owned(), unquote(value.trim()).to_owned()));
     }
@@ -54,7 +66,11 @@ fn read(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn unquote(value: &str) -> &str {
-    let inside = |quote| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
+    let inside = |quote| {
+        value
+            .strip_prefix(quote)
+            .and_then(|value| value.strip_suffix(quote))
+    };
     inside('"').or_else(|| inside('\'')).unwrap_or_else(|| {
         // Behind white space, `#` begins a comment.
         value.find(" #").map_or(value, |at| value[..at].trim_end())
@@ -69,11 +85,22 @@ mod tests {
     fn reads_lines_and_names_the_broken_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("env");
-        std::fs::write(&file, "# a comment\nA=1\n\nexport B = \"x y\"\nC='#no'\nD=v # comment\n").unwrap();
+        std::fs::write(
+            &file,
+            "# a comment\nA=1\n\nexport B = \"x y\"\nC='#no'\nD=v # comment\n",
+        )
+        .unwrap();
         let expected = [("A", "1"), ("B", "x y"), ("C", "#no"), ("D", "v")];
-        let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let expected: Vec<_> = expected
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         assert_eq!(read(&file).unwrap(), expected);
         std::fs::write(&file, "A=1\nnothing\n").unwrap();
-        assert!(read(&file).unwrap_err().to_string().ends_with("env:2: `nothing` is not of the form KEY=VALUE"));
+        assert!(
+            read(&file)
+                .unwrap_err()
+                .to_string()
+                .ends_with("env:2: `nothing` is not of the form KEY=VALUE")
+        );
     }
 }

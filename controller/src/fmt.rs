@@ -1,6 +1,7 @@
 //! `fairway fmt`: the layout of `caddy fmt`.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -20,8 +21,14 @@ pub(crate) fn fmt(args: &cli::Fmt) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let output = if args.diff { diff(&text, &formatted) } else { formatted.clone() };
-    std::io::stdout().write_all(output.as_bytes()).context("writing to standard output")?;
+    let output = if args.diff {
+        diff(&text, &formatted)
+    } else {
+        formatted.clone()
+    };
+    std::io::stdout()
+        .write_all(output.as_bytes())
+        .context("writing to standard output")?;
     match first_difference(&text, &formatted) {
         Some(line) if file.is_some() => bail!(
             "{}:{line}: the file is not formatted; --overwrite formats it in place",
@@ -52,7 +59,11 @@ fn first_difference(before: &str, after: &str) -> Option<usize> {
     if before == after {
         return None;
     }
-    let same = before.lines().zip(after.lines()).take_while(|(before, after)| before == after).count();
+    let same = before
+        .lines()
+        .zip(after.lines())
+        .take_while(|(before, after)| before == after)
+        .count();
     Some(same + 1)
 }
 
@@ -63,7 +74,7 @@ fn diff(before: &str, after: &str) -> String {
     let (mut left, mut right) = (0, 0);
     while left < before.len() || right < after.len() {
         if left < before.len() && before.get(left) == after.get(right) {
-            output.push_str(&format!("  {}\n", before[left]));
+            let _ = writeln!(output, "  {}", before[left]);
             (left, right) = (left + 1, right + 1);
             continue;
         }
@@ -74,8 +85,12 @@ fn diff(before: &str, after: &str) -> String {
             })
         });
         let (l, r) = meet.unwrap_or((before.len() - left, after.len() - right));
-        before[left..left + l].iter().for_each(|line| output.push_str(&format!("- {line}\n")));
-        after[right..right + r].iter().for_each(|line| output.push_str(&format!("+ {line}\n")));
+        for line in &before[left..left + l] {
+            let _ = writeln!(output, "- {line}");
+        }
+        for line in &after[right..right + r] {
+            let _ = writeln!(output, "+ {line}");
+        }
         (left, right) = (left + l, right + r);
     }
     output
@@ -88,7 +103,10 @@ mod tests {
     #[test]
     fn shows_each_changed_line_beside_its_new_form() {
         let before = "a {\nb\n}\n";
-        assert_eq!(diff(before, &fairway_caddyfile::format(before)), "  a {\n- b\n+ \tb\n  }\n");
+        assert_eq!(
+            diff(before, &fairway_caddyfile::format(before)),
+            "  a {\n- b\n+ \tb\n  }\n"
+        );
         assert_eq!(diff("a\n", "a\n"), "  a\n");
         assert_eq!(diff("", "a\n"), "+ a\n");
     }

@@ -21,12 +21,16 @@ pub(crate) struct Loaded {
 
 /// Reads the config that the flags name. The mistakes of a Caddyfile are printed, all of them.
 pub(crate) fn load(args: &cli::Config) -> anyhow::Result<Loaded> {
-    let (path, text) = read(args.config.as_deref())?;
+    let (path, text) = read(args.file.as_deref())?;
     let is_caddyfile = match args.adapter {
         Some(Adapter::Caddyfile) => true,
-        None => args.config.is_none() || path.as_deref().is_some_and(is_named_caddyfile),
+        None => args.file.is_none() || path.as_deref().is_some_and(is_named_caddyfile),
     };
-    if is_caddyfile { adapt(path, text) } else { parse_json(path, &text) }
+    if is_caddyfile {
+        adapt(path, text)
+    } else {
+        parse_json(path, &text)
+    }
 }
 
 /// As Caddy tells them apart: by the name.
@@ -40,13 +44,24 @@ fn is_named_caddyfile(path: &Path) -> bool {
 pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<(Option<PathBuf>, String)> {
     if path == Some(Path::new("-")) {
         let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).context("reading standard input")?;
-        return Ok((None, String::from_utf8(bytes).context("standard input is not UTF-8 text")?));
+        io::stdin()
+            .read_to_end(&mut bytes)
+            .context("reading standard input")?;
+        return Ok((
+            None,
+            String::from_utf8(bytes).context("standard input is not UTF-8 text")?,
+        ));
     }
     let path = path.unwrap_or(Path::new("Caddyfile"));
-    let bytes = std::fs::read(path).with_context(|| match path.exists() {
-        true => format!("reading {}", path.display()),
-        false => format!("there is no config file {}; name one with --config FILE", path.display()),
+    let bytes = std::fs::read(path).with_context(|| {
+        if path.exists() {
+            format!("reading {}", path.display())
+        } else {
+            format!(
+                "there is no config file {}; name one with --config FILE",
+                path.display()
+            )
+        }
     })?;
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))?;
     Ok((Some(path.to_owned()), text))
@@ -57,24 +72,55 @@ fn adapt(path: Option<PathBuf>, text: String) -> anyhow::Result<Loaded> {
         Some(path) => Source::from_file(Origin::operator(&path.to_string_lossy()), path.clone(), text),
         None => Source::new(Origin::operator("standard input"), "-", text),
     };
-    let options = Options { environment: &Process, files: &Process, ..Options::default() };
+    let options = Options {
+        environment: &Process,
+        files: &Process,
+        ..Options::default()
+    };
     let adapted = fairway_engine::adapt(source, &options);
     if adapted.has_errors() {
         print(&adapted.diagnostics);
-        let count = adapted.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-        let mistakes = if count == 1 { "one mistake".to_owned() } else { format!("{count} mistakes") };
-        bail!("{mistakes} in {}", path.as_deref().unwrap_or(Path::new("standard input")).display());
+        let count = adapted
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error())
+            .count();
+        let mistakes = if count == 1 {
+            "one mistake".to_owned()
+        } else {
+            format!("{count} mistakes")
+        };
+        bail!(
+            "{mistakes} in {}",
+            path.as_deref().unwrap_or(Path::new("standard input")).display()
+        );
     }
-    Ok(Loaded { config: adapted.config, warnings: adapted.diagnostics, path })
+    Ok(Loaded {
+        config: adapted.config,
+        warnings: adapted.diagnostics,
+        path,
+    })
 }
 
 fn parse_json(path: Option<PathBuf>, text: &str) -> anyhow::Result<Loaded> {
-    let name = path.as_deref().unwrap_or(Path::new("standard input")).display().to_string();
+    let name = path
+        .as_deref()
+        .unwrap_or(Path::new("standard input"))
+        .display()
+        .to_string();
     let config = serde_json::from_str(text).with_context(|| {
-        let hint = if text.trim_start().starts_with('{') { "" } else { "; if it is a Caddyfile, say --adapter caddyfile" };
+        let hint = if text.trim_start().starts_with('{') {
+            ""
+        } else {
+            "; if it is a Caddyfile, say --adapter caddyfile"
+        };
         format!("{name} is no JSON config{hint}")
     })?;
-    Ok(Loaded { config, warnings: Vec::new(), path })
+    Ok(Loaded {
+        config,
+        warnings: Vec::new(),
+        path,
+    })
 }
 
 /// Prints diagnostics to standard error, each with its excerpt.
@@ -99,9 +145,15 @@ impl Files for Process {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         let names = std::fs::read_dir(folder)?;
-        names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        names
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
     }
 
     fn exists(&self, path: &Path) -> bool {

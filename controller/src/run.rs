@@ -8,11 +8,11 @@ use fairway_server::{AccessLog, Ending, Options, Running, plan};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
+use crate::envfile;
 use crate::load::{self, Loaded};
+use crate::logs::{self, AccessLogs};
 use crate::serving::{self, Prepared};
 use crate::watch::Watch;
-use crate::logs::{self, AccessLogs};
-use crate::envfile;
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
@@ -31,7 +31,12 @@ pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
     control.block_on(serve(args, loaded, prepared, registry))
 }
 
-async fn serve(args: &cli::Run, loaded: Loaded, prepared: Prepared, registry: Registry) -> anyhow::Result<()> {
+async fn serve(
+    args: &cli::Run,
+    loaded: Loaded,
+    prepared: Prepared,
+    registry: Registry,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
     let mut watch = match (&loaded.path, args.watch) {
@@ -40,7 +45,10 @@ async fn serve(args: &cli::Run, loaded: Loaded, prepared: Prepared, registry: Re
     };
     let plan = plan(&prepared.config)?;
     let access_log: Arc<dyn AccessLog> = Arc::new(AccessLogs::start(&prepared.config)?);
-    let options = Options { threads: args.threads, access_log: Some(access_log) };
+    let options = Options {
+        threads: args.threads,
+        access_log: Some(access_log),
+    };
     let running = Running::start(&prepared.table, &plan, &prepared.tls, &options)?;
     for address in running.addresses() {
         tracing::info!(%address, "listening");
@@ -53,9 +61,16 @@ async fn serve(args: &cli::Run, loaded: Loaded, prepared: Prepared, registry: Re
             () = changed(watch.as_mut()) => reload(args, &mut current, &registry, &running),
         }
     }
-    tracing::info!("draining");
+    let drain = async {
+        if let Some(delay) = plan.shutdown_delay {
+            tracing::info!(?delay, "the end begins after a delay");
+            tokio::time::sleep(delay).await;
+        }
+        tracing::info!("draining");
+        running.shutdown(plan.grace_period).await
+    };
     let ending = tokio::select! {
-        ending = running.shutdown(plan.grace_period) => ending,
+        ending = drain => ending,
         _ = terminate.recv() => Ending::Cut,
         _ = interrupt.recv() => Ending::Cut,
     };
@@ -74,7 +89,12 @@ async fn changed(watch: Option<&mut Watch>) {
 }
 
 /// Serves the file as it is now. A broken one changes nothing.
-fn reload(args: &cli::Run, current: &mut fairway_engine::config::Config, registry: &Registry, running: &Running) {
+fn reload(
+    args: &cli::Run,
+    current: &mut fairway_engine::config::Config,
+    registry: &Registry,
+    running: &Running,
+) {
     let swapped = load::load(&args.config).and_then(|loaded| {
         if loaded.config == *current {
             return Ok(false);

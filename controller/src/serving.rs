@@ -33,7 +33,9 @@ pub(crate) fn prepare(
 
 /// Where the local authority is kept: `fairway/pki` in the user's folder for data.
 pub(crate) fn storage() -> Option<PathBuf> {
-    let data = std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share"));
     Some(data.or_else(home)?.join("fairway/pki"))
 }

@@ -14,7 +14,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches the folder of `file`, because editors put a new file in the place of the old one, and mounted
-    /// ConfigMaps a new link; imported files beside it are seen as well.
+    /// config maps a new link; imported files beside it are seen as well.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
         // One waiting notice is enough: whoever takes it reads the newest state.
         let (sender, changes) = mpsc::channel(1);
@@ -28,7 +28,10 @@ impl Watch {
         watcher
             .watch(&folder, RecursiveMode::NonRecursive)
             .with_context(|| format!("watching {}", folder.display()))?;
-        Ok(Self { _watcher: watcher, changes })
+        Ok(Self {
+            _watcher: watcher,
+            changes,
+        })
     }
 
     /// Waits until something changed. Nothing is lost if the future is dropped.

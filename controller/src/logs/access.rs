@@ -17,10 +17,13 @@ use super::output::Output;
 /// How many lines may wait to be written; those beyond are dropped, and counted.
 const WAITING: usize = 16 << 10;
 
+/// A line, and the number of the output that it is for.
+type Line = (usize, Vec<u8>);
+
 /// Access logs while they are written. Dropping it writes what waits.
 pub(crate) struct AccessLogs {
     sinks: Vec<Sink>,
-    lines: Mutex<Option<SyncSender<(usize, Vec<u8>)>>>,
+    lines: Mutex<Option<SyncSender<Line>>>,
     dropped: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -73,8 +76,17 @@ impl AccessLogs {
 
 impl AccessLog for AccessLogs {
     fn write(&self, logger: &str, entry: &Entry) {
-        let name = if logger.is_empty() { "http.log.access".to_owned() } else { format!("http.log.access.{logger}") };
-        for (index, sink) in self.sinks.iter().enumerate().filter(|(_, sink)| sink.takes(&name, entry)) {
+        let name = if logger.is_empty() {
+            "http.log.access".to_owned()
+        } else {
+            format!("http.log.access.{logger}")
+        };
+        for (index, sink) in self
+            .sinks
+            .iter()
+            .enumerate()
+            .filter(|(_, sink)| sink.takes(&name, entry))
+        {
             let line = (index, sink.format.line(&name, entry));
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(Err(TrySendError::Full(_))) = lines.as_ref().map(|lines| lines.try_send(line)) {
@@ -99,7 +111,7 @@ impl Drop for AccessLogs {
 }
 
 /// Writes lines until there are none to come.
-fn write(lines: &Receiver<(usize, Vec<u8>)>, mut outputs: Vec<Output>) {
+fn write(lines: &Receiver<Line>, mut outputs: Vec<Output>) {
     while let Ok((index, line)) = lines.recv() {
         if let Some(output) = outputs.get_mut(index)
             && let Err(error) = output.write(&line)
@@ -111,7 +123,10 @@ fn write(lines: &Receiver<(usize, Vec<u8>)>, mut outputs: Vec<Output>) {
 
 impl Sink {
     fn new(log: &Log) -> anyhow::Result<Self> {
-        let format = log.encoder.as_ref().and_then(|encoder| encoder.get("format")?.as_str());
+        let format = log
+            .encoder
+            .as_ref()
+            .and_then(|encoder| encoder.get("format")?.as_str());
         let format = match format {
             None | Some("json") => Format::Json,
             Some("console") => Format::Console,
@@ -119,13 +134,19 @@ impl Sink {
         };
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
         let only_errors = matches!(log.level.as_deref(), Some("ERROR" | "PANIC" | "FATAL"));
-        Ok(Self { include: list(&log.include), exclude: list(&log.exclude), only_errors, format })
+        Ok(Self {
+            include: list(&log.include),
+            exclude: list(&log.exclude),
+            only_errors,
+            format,
+        })
     }
 
     /// Whether entries of a logger belong here: names include what lies below them.
     fn takes(&self, name: &str, entry: &Entry) -> bool {
         let below = |of: &String| {
-            name.strip_prefix(of.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            name.strip_prefix(of.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         (!self.only_errors || entry.status >= 500)
             && (self.include.is_empty() || self.include.iter().any(below))
@@ -136,7 +157,9 @@ impl Sink {
 impl Format {
     fn line(self, name: &str, entry: &Entry) -> Vec<u8> {
         let level = if entry.status >= 500 { "error" } else { "info" };
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
         let mut line = match self {
             Self::Json => {
                 let mut fields = Map::new();
@@ -149,7 +172,10 @@ impl Format {
             }
             Self::Console => {
                 let level = level.to_ascii_uppercase();
-                format!("{seconds:.3}\t{level}\t{name}\thandled request\t{}", Json::Object(entry.fields()))
+                format!(
+                    "{seconds:.3}\t{level}\t{name}\thandled request\t{}",
+                    Json::Object(entry.fields())
+                )
             }
         };
         line.push('\n');
@@ -172,18 +198,46 @@ mod tests {
 
     #[track_caller]
     fn check(log: serde_json::Value, name: &str, status: u16, expected: bool) {
-        let entry = Entry { status, ..Entry::default() };
+        let entry = Entry {
+            status,
+            ..Entry::default()
+        };
         assert_eq!(sink(log).unwrap().takes(name, &entry), expected);
     }
 
     #[test]
     fn a_logger_takes_what_it_includes_and_nothing_that_it_excludes() {
         check(serde_json::json!({}), "http.log.access", 200, true);
-        check(serde_json::json!({ "include": ["http.log.access.log0"] }), "http.log.access.log0", 200, true);
-        check(serde_json::json!({ "include": ["http.log.access.log0"] }), "http.log.access.log01", 200, false);
-        check(serde_json::json!({ "exclude": ["http.log.access"] }), "http.log.access.log0", 200, false);
-        check(serde_json::json!({ "level": "ERROR" }), "http.log.access", 499, false);
-        check(serde_json::json!({ "level": "ERROR" }), "http.log.access", 500, true);
+        check(
+            serde_json::json!({ "include": ["http.log.access.log0"] }),
+            "http.log.access.log0",
+            200,
+            true,
+        );
+        check(
+            serde_json::json!({ "include": ["http.log.access.log0"] }),
+            "http.log.access.log01",
+            200,
+            false,
+        );
+        check(
+            serde_json::json!({ "exclude": ["http.log.access"] }),
+            "http.log.access.log0",
+            200,
+            false,
+        );
+        check(
+            serde_json::json!({ "level": "ERROR" }),
+            "http.log.access",
+            499,
+            false,
+        );
+        check(
+            serde_json::json!({ "level": "ERROR" }),
+            "http.log.access",
+            500,
+            true,
+        );
         assert!(sink(serde_json::json!({ "encoder": { "format": "filter" } })).is_err());
     }
 
@@ -197,12 +251,21 @@ mod tests {
         } } });
         let logs = AccessLogs::start(&serde_json::from_value(config).unwrap()).unwrap();
         for _ in 0..100 {
-            logs.write("log0", &Entry { status: 204, ..Entry::default() });
+            logs.write(
+                "log0",
+                &Entry {
+                    status: 204,
+                    ..Entry::default()
+                },
+            );
         }
         drop(logs);
         let text = std::fs::read_to_string(file).unwrap();
         assert_eq!(text.lines().count(), 100);
         let line: Json = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!((&line["status"], &line["logger"]), (&204.into(), &"http.log.access.log0".into()));
+        assert_eq!(
+            (&line["status"], &line["logger"]),
+            (&204.into(), &"http.log.access.log0".into())
+        );
     }
 }

@@ -35,16 +35,32 @@ pub(super) struct Rolling {
 impl Output {
     /// Opens what a logger names; standard error without a name.
     pub(super) fn open(log: &Log) -> io::Result<Self> {
-        let Some(writer) = &log.writer else { return Ok(Self::Stderr) };
+        let Some(writer) = &log.writer else {
+            return Ok(Self::Stderr);
+        };
         let number = |field: &str| writer.get(field).and_then(serde_json::Value::as_u64);
-        match writer.get("output").and_then(|output| output.as_str()).unwrap_or("stderr") {
+        match writer
+            .get("output")
+            .and_then(|output| output.as_str())
+            .unwrap_or("stderr")
+        {
             "stdout" => Ok(Self::Stdout),
             "stderr" => Ok(Self::Stderr),
             "discard" => Ok(Self::Discard),
             "file" => {
-                let path = writer.get("filename").and_then(|path| path.as_str()).unwrap_or_default();
-                let rolls = writer.get("roll").and_then(serde_json::Value::as_bool).unwrap_or(true);
-                let limit = if rolls { number("roll_size_mb").unwrap_or(ROLL_SIZE) << 20 } else { u64::MAX };
+                let path = writer
+                    .get("filename")
+                    .and_then(|path| path.as_str())
+                    .unwrap_or_default();
+                let rolls = writer
+                    .get("roll")
+                    .and_then(serde_json::Value::as_bool)
+                    .unwrap_or(true);
+                let limit = if rolls {
+                    number("roll_size_mb").unwrap_or(ROLL_SIZE) << 20
+                } else {
+                    u64::MAX
+                };
                 let keep = number("roll_keep").map_or(ROLL_KEEP, |keep| keep as usize);
                 Rolling::open(Path::new(path), limit, keep).map(Self::File)
             }
@@ -70,7 +86,13 @@ impl Rolling {
         }
         let file = append(path)?;
         let size = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, size, limit, keep })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            size,
+            limit,
+            keep,
+        })
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
@@ -84,9 +106,14 @@ impl Rolling {
 
     /// Puts the file aside under the time, begins a new one, and removes the oldest of those put aside.
     fn roll(&mut self) -> io::Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos());
         let (stem, extension) = self.name();
-        std::fs::rename(&self.path, self.path.with_file_name(format!("{stem}-{now:020}{extension}")))?;
+        std::fs::rename(
+            &self.path,
+            self.path.with_file_name(format!("{stem}-{now:020}{extension}")),
+        )?;
         self.file = append(&self.path)?;
         self.size = 0;
         let mut old = self.rolled()?;
@@ -98,11 +125,17 @@ impl Rolling {
     fn rolled(&self) -> io::Result<Vec<PathBuf>> {
         let (stem, extension) = self.name();
         let is_rolled = |name: &str| {
-            let time = name.strip_prefix(&*stem).and_then(|name| name.strip_suffix(&*extension));
+            let time = name
+                .strip_prefix(&*stem)
+                .and_then(|name| name.strip_suffix(&*extension));
             let time = time.and_then(|time| time.strip_prefix('-'));
             time.is_some_and(|time| time.len() == 20 && time.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let mut rolled = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
@@ -116,7 +149,11 @@ impl Rolling {
     fn name(&self) -> (String, String) {
         let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let extension = part(self.path.extension());
-        let extension = if extension.is_empty() { extension } else { format!(".{extension}") };
+        let extension = if extension.is_empty() {
+            extension
+        } else {
+            format!(".{extension}")
+        };
         (part(self.path.file_stem()), extension)
     }
 }
@@ -140,7 +177,10 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "fourth--\n");
         let mut rolled = rolling.rolled().unwrap();
         rolled.sort();
-        let texts: Vec<String> = rolled.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let texts: Vec<String> = rolled
+            .iter()
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
         assert_eq!(texts, ["second--\n", "third---\n"]);
     }
 }

@@ -80,7 +80,7 @@ pub fn apply(config: &mut Config, is_loaded: impl Fn(&str) -> bool) -> Result<Ve
     }
     redirect(&mut http.servers, redirects, ports, !names.is_empty());
     names.extend(issuer::automated(config));
-    Ok(issuer::managed(names, config))
+    Ok(issuer::managed(&names, config))
 }
 
 /// Whether a certificate can be made for a name.
@@ -220,7 +220,7 @@ pub fn is_internal(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn config(servers: serde_json::Value) -> Config {
+    fn config(servers: &serde_json::Value) -> Config {
         serde_json::from_value(json!({ "apps": { "http": { "servers": servers } } })).unwrap()
     }
 
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_named_site_gets_tls_a_certificate_and_a_redirect() {
-        let mut config = config(json!({ "srv0": { "listen": [":443"], "routes": [site("localhost")] } }));
+        let mut config = config(&json!({ "srv0": { "listen": [":443"], "routes": [site("localhost")] } }));
         assert_eq!(names(&mut config), ["localhost"]);
         let http = config.apps.http.unwrap();
         assert!(http.servers["srv0"].tls_connection_policies.is_some());
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn plain_http_and_nameless_ports_are_left_alone() {
-        let mut plain = config(json!({
+        let mut plain = config(&json!({
             "srv0": { "listen": [":80"], "routes": [site("a.test")] },
             "srv1": { "listen": [":8080"], "routes": [] },
         }));
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_redirect_goes_behind_the_sites_that_listen_there() {
-        let mut config = config(json!({
+        let mut config = config(&json!({
             "srv0": { "listen": [":443"], "routes": [site("a.test")] },
             "srv1": { "listen": [":80"], "routes": [site("b.test"), { "handle": [{ "handler": "subroute" }] }] },
         }));

@@ -41,6 +41,7 @@ impl Body {
     }
 
     /// The body, leaving nothing behind.
+    #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }

@@ -32,17 +32,23 @@ pub(crate) struct Directive {
     pub parse: Parse,
 }
 
+/// Reads the arguments of a directive.
+type Read<T> = fn(Args<'_>, &mut Scope<'_>) -> Result<T, Diagnostic>;
+
+/// Reads the arguments of a directive behind its matcher.
+type ReadMatched<T> = fn(Args<'_>, Option<Set>, &mut Scope<'_>) -> Result<T, Diagnostic>;
+
 /// What a directive becomes.
 pub(crate) enum Parse {
     /// One handler. The matcher in front of the arguments is read already.
-    Handler(fn(Args<'_>, &mut Scope<'_>) -> Result<handlers::Config, Diagnostic>),
-    /// Any number of routes, which stay together and in this order. The matcher, if there is one, is the second
-    /// argument; without [`Route::new`]'s help it is not applied.
-    Routes(fn(Args<'_>, Option<Set>, &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic>),
+    Handler(Read<handlers::Config>),
+    /// Any number of routes, which stay together and in this order. The matcher, if there is one, is read already and
+    /// handed over: it is for the directive to put it into its routes.
+    Routes(ReadMatched<Vec<Route>>),
     /// The same, but the directive reads its matcher itself, with [`Scope::matcher_token`].
-    OwnMatcher(fn(Args<'_>, &mut Scope<'_>) -> Result<Vec<Route>, Diagnostic>),
+    OwnMatcher(Read<Vec<Route>>),
     /// No route: it changes the site. Takes no matcher.
-    Site(fn(Args<'_>, &mut Scope<'_>) -> Result<Vec<SiteValue>, Diagnostic>),
+    Site(Read<Vec<SiteValue>>),
 }
 
 /// All directives: first those that run, in their order, then those that change the site.

@@ -125,17 +125,17 @@ impl Handler {
         })
     }
 
-    /// Runs it. Dropping the future midway leaves the exchange half changed; it is dropped with it.
+    /// Runs it. Rare work of some size is boxed: every connection has room for the future of a request. Dropping the future midway leaves the exchange half changed; it is dropped with it.
     pub(crate) async fn handle<'t, W: World>(
         &'t self,
         exchange: &mut Exchange,
         world: &W,
     ) -> Result<Flow<'t>, HandlerError> {
         match self {
-            Self::Authentication(handler) => handler.handle(exchange, world).await,
+            Self::Authentication(handler) => Box::pin(handler.handle(exchange, world)).await,
             Self::Encode(handler) => Ok(handler.handle(exchange)),
             Self::Error(handler) => handler.handle(exchange),
-            Self::FileServer(handler) => handler.handle(exchange, world).await,
+            Self::FileServer(handler) => Box::pin(handler.handle(exchange, world)).await,
             Self::Headers(handler) => {
                 handler.handle(exchange);
                 Ok(Flow::Next)

@@ -42,7 +42,7 @@ pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world
         Err(error) => {
             // Filters wait for the response of the routes that failed.
             exchange.filters.clear();
-            serve_error(errors.as_deref(), error, exchange, world).await
+            Box::pin(serve_error(errors.as_deref(), error, exchange, world)).await
         }
     }
 }
@@ -223,14 +223,14 @@ impl<'t> Walk<'t> {
     }
 
     /// Walks to the end.
-    async fn run<W: World>(self, exchange: &mut Exchange, world: &W) -> Result<End, HandlerError> {
+    async fn run<W: World>(&mut self, exchange: &mut Exchange, world: &W) -> Result<End, HandlerError> {
         let end = self.run_part(exchange, world).await?;
         Ok(end.unwrap_or(End::Unanswered))
     }
 
     /// Walks until somebody answers; `None` if nobody does and more may follow.
     async fn run_part<W: World>(
-        mut self,
+        &mut self,
         exchange: &mut Exchange,
         world: &W,
     ) -> Result<Option<End>, HandlerError> {

@@ -118,12 +118,14 @@ pub(crate) async fn answer(
     }))
 }
 
-/// Answers 500 to a request whose handler panics; the connection and all others go on.
-async fn spare_the_rest(serving: impl Future<Output = Served>) -> Served {
-    let ended = AssertUnwindSafe(serving).catch_unwind().await;
-    ended.unwrap_or_else(|_| {
-        tracing::error!("a handler panicked");
-        Served::Response(bare(StatusCode::INTERNAL_SERVER_ERROR))
+/// Answers 500 to a request whose handler panics; the connection and all others go on. Not an async function: that
+/// would hold the future twice.
+fn spare_the_rest(serving: impl Future<Output = Served>) -> impl Future<Output = Served> {
+    AssertUnwindSafe(serving).catch_unwind().map(|ended| {
+        ended.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked");
+            Served::Response(bare(StatusCode::INTERNAL_SERVER_ERROR))
+        })
     })
 }
 

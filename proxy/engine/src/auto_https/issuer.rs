@@ -36,7 +36,7 @@ pub(super) fn automated(config: &Config) -> Vec<String> {
 
 /// The issuer of each name. A name covered by a wildcard among them needs no certificate of its own, unless it is
 /// automated by name.
-pub(super) fn managed(names: BTreeSet<String>, config: &Config) -> Vec<Managed> {
+pub(super) fn managed(names: &BTreeSet<String>, config: &Config) -> Vec<Managed> {
     let automated = automated(config);
     let covered = |name: &str| {
         let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));

@@ -1,6 +1,7 @@
 //! Request targets and hosts.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use http::Uri;
 
@@ -19,7 +20,7 @@ pub fn to_uri(path_and_query: &str) -> Option<Uri> {
         if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'#') {
             escaped.push(byte.into());
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            let _ = write!(escaped, "%{byte:02X}");
         }
     }
     escaped.parse::<http::uri::PathAndQuery>().ok().map(Uri::from)

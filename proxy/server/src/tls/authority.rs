@@ -50,19 +50,17 @@ impl Authority {
             return Self::create().map(|(authority, _)| authority);
         };
         let (root, key) = (folder.join("root.crt"), folder.join("root.key"));
-        match (std::fs::read_to_string(&root), std::fs::read_to_string(&key)) {
-            (Ok(root_pem), Ok(key_pem)) => Self::load(root_pem, &key_pem).map_err(|error| {
+        if let (Ok(root_pem), Ok(key_pem)) = (std::fs::read_to_string(&root), std::fs::read_to_string(&key)) {
+            return Self::load(root_pem, &key_pem).map_err(|error| {
                 TlsError::unusable(format!("the local authority in {}", folder.display()), error)
-            }),
-            _ => {
-                let (authority, key_pem) = Self::create()?;
-                if let Err(error) = keep(&folder, &authority.root_pem, &key_pem) {
-                    let folder = folder.display();
-                    tracing::warn!(%folder, %error, "the local authority is not kept; a restart makes a new one");
-                }
-                Ok(authority)
-            }
+            });
         }
+        let (authority, key_pem) = Self::create()?;
+        if let Err(error) = keep(&folder, &authority.root_pem, &key_pem) {
+            let folder = folder.display();
+            tracing::warn!(%folder, %error, "the local authority is not kept; a restart makes a new one");
+        }
+        Ok(authority)
     }
 
     fn load(root_pem: String, key_pem: &str) -> Result<Self, rcgen::Error> {

@@ -52,7 +52,7 @@ impl ServerCertVerifier for Anything {
     }
 }
 
-fn tls(policy: serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> Result<Tls, TlsError> {
+fn tls(policy: &serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> Result<Tls, TlsError> {
     let config: Config = serde_json::from_value(json!({
         "apps": { "http": { "servers": { "srv0": {
             "listen": [":443"], "tls_connection_policies": [policy],
@@ -91,7 +91,7 @@ async fn shake(tls: &Tls, name: &str) -> Result<CertificateDer<'static>, String>
 
 #[tokio::test]
 async fn each_name_has_its_certificate_and_an_address_stands_for_no_name() {
-    let tls = tls(json!({}), &["a.test", "*.b.test", "127.0.0.1"], None).unwrap();
+    let tls = tls(&json!({}), &["a.test", "*.b.test", "127.0.0.1"], None).unwrap();
     let a = shake(&tls, "a.test").await.unwrap();
     let b = shake(&tls, "x.b.test").await.unwrap();
     let address = shake(&tls, "127.0.0.1").await.unwrap();
@@ -104,7 +104,7 @@ async fn each_name_has_its_certificate_and_an_address_stands_for_no_name() {
 #[tokio::test]
 async fn a_policy_is_only_for_its_names() {
     let tls = tls(
-        json!({ "match": { "sni": ["a.test"] } }),
+        &json!({ "match": { "sni": ["a.test"] } }),
         &["a.test", "b.test"],
         None,
     )
@@ -116,7 +116,7 @@ async fn a_policy_is_only_for_its_names() {
 #[tokio::test]
 async fn a_client_without_its_certificate_stays_outside() {
     let tls = tls(
-        json!({ "client_authentication": { "mode": "require" } }),
+        &json!({ "client_authentication": { "mode": "require" } }),
         &["a.test"],
         None,
     )
@@ -135,7 +135,7 @@ fn what_is_not_understood_is_refused() {
         json!({ "client_authentication": { "trusted_ca_certs_pem_files": ["/nowhere.pem"] } }),
         json!({ "client_authentication": { "verifiers": [] } }),
     ] {
-        assert!(tls(policy.clone(), &[], None).is_err(), "{policy}");
+        assert!(tls(&policy, &[], None).is_err(), "{policy}");
     }
 }
 
@@ -143,10 +143,10 @@ fn what_is_not_understood_is_refused() {
 fn the_authority_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let storage = folder.path().join("pki");
-    tls(json!({}), &["a.test"], Some(storage.clone())).unwrap();
+    tls(&json!({}), &["a.test"], Some(storage.clone())).unwrap();
     let root = std::fs::read(storage.join("root.crt")).unwrap();
-    tls(json!({}), &["a.test"], Some(storage.clone())).unwrap();
+    tls(&json!({}), &["a.test"], Some(storage.clone())).unwrap();
     assert_eq!(root, std::fs::read(storage.join("root.crt")).unwrap());
     std::fs::write(storage.join("root.key"), "broken").unwrap();
-    assert!(tls(json!({}), &["a.test"], Some(storage)).is_err());
+    assert!(tls(&json!({}), &["a.test"], Some(storage)).is_err());
 }

@@ -317,7 +317,7 @@ fn a_body_that_an_early_answer_leaves_unread_is_let_go() {
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
             assert!(!self.0.is_closed());
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 65536])))))
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 8192])))))
         }
     }
     let (end, ended) = mpsc::channel::<()>();
