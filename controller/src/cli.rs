@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A proxy that speaks Caddyfile, and a Kubernetes ingress controller.
 #[derive(Debug, Parser)]
-#[command(name = "fairway", version, disable_help_subcommand = true)]
+#[command(name = "fairway", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub verb: Verb,

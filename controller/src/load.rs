@@ -1,5 +1,7 @@
 //! From a file to a config.
 
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -21,13 +23,24 @@ pub(crate) struct Loaded {
 
 /// Reads the config that the flags name. The mistakes of a Caddyfile are printed, all of them.
 pub(crate) fn load(args: &cli::Config) -> anyhow::Result<Loaded> {
+    load_seen(args, &mut Seen::default())
+}
+
+/// [`load`], which tells as well what was read, also when it fails.
+pub(crate) fn load_seen(args: &cli::Config, seen: &mut Seen) -> anyhow::Result<Loaded> {
+    seen.0.clear();
+    if let Some(path) = args.file.as_deref().filter(|path| *path != Path::new("-")) {
+        seen.note(path);
+    } else if args.file.is_none() {
+        seen.note(Path::new("Caddyfile"));
+    }
     let (path, text) = read(args.file.as_deref())?;
     let is_caddyfile = match args.adapter {
         Some(Adapter::Caddyfile) => true,
         None => args.file.is_none() || path.as_deref().is_some_and(is_named_caddyfile),
     };
     if is_caddyfile {
-        adapt(path, text)
+        adapt(path, text, seen)
     } else {
         parse_json(path, &text)
     }
@@ -67,14 +80,17 @@ pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<(Option<PathBuf>, Stri
     Ok((Some(path.to_owned()), text))
 }
 
-fn adapt(path: Option<PathBuf>, text: String) -> anyhow::Result<Loaded> {
+fn adapt(path: Option<PathBuf>, text: String, seen: &mut Seen) -> anyhow::Result<Loaded> {
     let source = match &path {
         Some(path) => Source::from_file(Origin::operator(&path.to_string_lossy()), path.clone(), text),
         None => Source::new(Origin::operator("standard input"), "-", text),
     };
+    let process = Process {
+        seen: RefCell::new(seen),
+    };
     let options = Options {
-        environment: &Process,
-        files: &Process,
+        environment: &process,
+        files: &process,
         ..Options::default()
     };
     let adapted = fairway_engine::adapt(source, &options);
@@ -130,33 +146,102 @@ pub(crate) fn print(diagnostics: &[Diagnostic]) {
     }
 }
 
-/// The process's own environment and files.
-struct Process;
+/// The process's own environment, and files that it remembers.
+struct Process<'s> {
+    seen: RefCell<&'s mut Seen>,
+}
 
-impl Environment for Process {
+impl Environment for Process<'_> {
     fn var(&self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 }
 
-impl Files for Process {
+impl Files for Process<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.seen.borrow_mut().note(path);
         std::fs::read(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        let names = std::fs::read_dir(folder)?;
-        names
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        self.seen.borrow_mut().note(folder);
+        names(folder)
     }
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let names = std::fs::read_dir(folder)?;
+    names
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// The files and folders that a config was read from, as they were then.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Vec<(PathBuf, u64)>);
+
+impl Seen {
+    fn note(&mut self, path: &Path) {
+        self.0.push((path.to_owned(), fingerprint(path)));
+    }
+
+    /// Whether they are all as they were: reading the config again would tell nothing new.
+    pub(crate) fn is_current(&self) -> bool {
+        self.0.iter().all(|(path, then)| fingerprint(path) == *then)
+    }
+}
+
+/// A hash of what a file holds, or of the names in a folder.
+fn fingerprint(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if path.is_dir() || path.as_os_str().is_empty() {
+        let mut names = names(path).unwrap_or_default();
+        names.sort();
+        names.hash(&mut hasher);
+    } else {
+        std::fs::read(path).ok().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_current_until_one_of_the_files_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(file(name), text).unwrap();
+        write("Caddyfile", ":80 {\n\timport parts/*\n}\n");
+        std::fs::create_dir(file("parts")).unwrap();
+        write("parts/a", "respond a\n");
+        let args = cli::Config {
+            file: Some(file("Caddyfile")),
+            adapter: None,
+            envfile: Vec::new(),
+        };
+        let mut seen = Seen::default();
+        load_seen(&args, &mut seen).unwrap();
+        assert!(seen.is_current());
+        write("own.log", "a line that has nothing to do with it");
+        assert!(seen.is_current());
+        write("parts/a", "respond b\n");
+        assert!(!seen.is_current());
+        // Also where it is broken, and where a file comes to a folder.
+        write("parts/a", "respnd b\n");
+        assert!(load_seen(&args, &mut seen).is_err());
+        assert!(seen.is_current());
+        write("parts/b", "respond b\n");
+        assert!(!seen.is_current());
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use fairway_engine::config::Config;
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_server::{AccessLog, Ending, Options, Running, plan};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
 use crate::envfile;
-use crate::load::{self, Loaded};
+use crate::load::{self, Loaded, Seen};
 use crate::logs::{self, AccessLogs};
 use crate::serving::{self, Prepared};
 use crate::watch::Watch;
@@ -17,7 +18,8 @@ use crate::watch::Watch;
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
     envfile::apply(&args.config.envfile)?;
-    let loaded = load::load(&args.config)?;
+    let mut seen = Seen::default();
+    let loaded = load::load_seen(&args.config, &mut seen)?;
     load::print(&loaded.warnings);
     let registry = Registry::default();
     let prepared = serving::prepare(loaded.config.clone(), &registry, serving::storage())?;
@@ -28,12 +30,13 @@ pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the control thread")?;
-    control.block_on(serve(args, loaded, prepared, registry))
+    control.block_on(serve(args, loaded, seen, prepared, registry))
 }
 
 async fn serve(
     args: &cli::Run,
     loaded: Loaded,
+    mut seen: Seen,
     prepared: Prepared,
     registry: Registry,
 ) -> anyhow::Result<()> {
@@ -58,7 +61,7 @@ async fn serve(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = changed(watch.as_mut()) => reload(args, &mut current, &registry, &running),
+            () = changed(watch.as_mut()) => reload(args, &mut seen, &mut current, &registry, &running),
         }
     }
     let drain = async {
@@ -88,18 +91,16 @@ async fn changed(watch: Option<&mut Watch>) {
     }
 }
 
-/// Serves the file as it is now. A broken one changes nothing.
-fn reload(
-    args: &cli::Run,
-    current: &mut fairway_engine::config::Config,
-    registry: &Registry,
-    running: &Running,
-) {
-    let swapped = load::load(&args.config).and_then(|loaded| {
+/// Serves the files as they are now, if they changed. Broken ones change nothing.
+fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Registry, running: &Running) {
+    if seen.is_current() {
+        return;
+    }
+    let swapped = load::load_seen(&args.config, seen).and_then(|loaded| {
+        load::print(&loaded.warnings);
         if loaded.config == *current {
             return Ok(false);
         }
-        load::print(&loaded.warnings);
         let prepared = serving::prepare(loaded.config.clone(), registry, serving::storage())?;
         running.swap(&prepared.table, &plan(&prepared.config)?, &prepared.tls)?;
         *current = loaded.config;

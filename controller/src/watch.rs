@@ -14,7 +14,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches the folder of `file`, because editors put a new file in the place of the old one, and mounted
-    /// config maps a new link; imported files beside it are seen as well.
+    /// config maps a new link; imported files beside it are seen as well,
+    /// and so are files that have nothing to do with it: a notice is no more than a reason to look.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
         // One waiting notice is enough: whoever takes it reads the newest state.
         let (sender, changes) = mpsc::channel(1);
