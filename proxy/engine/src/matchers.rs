@@ -21,6 +21,7 @@ pub mod remote_ip;
 #[cfg(test)]
 mod testing;
 pub mod vars;
+pub mod vars_regexp;
 
 use fairway_caddyfile::{Diagnostic, Segment, Tier};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,9 @@ pub struct Set {
     /// `path_regexp`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_regexp: Option<path_regexp::Config>,
+    /// `vars_regexp`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vars_regexp: Option<vars_regexp::Config>,
     /// `expression`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<expression::Config>,
@@ -99,6 +103,7 @@ pub(crate) const MATCHERS: &[Entry] = &[
     query::MATCHER,
     remote_ip::MATCHER,
     vars::MATCHER,
+    vars_regexp::MATCHER,
 ];
 
 /// A matcher ready to run.
@@ -117,6 +122,7 @@ pub(crate) enum Matcher {
     Query(query::Query),
     RemoteIp(remote_ip::RemoteIp),
     Vars(vars::Vars),
+    VarsRegexp(vars_regexp::VarsRegexp),
 }
 
 impl Matcher {
@@ -137,6 +143,7 @@ impl Matcher {
             Self::Query(matcher) => Ok(matcher.matches(exchange)),
             Self::RemoteIp(matcher) => Ok(matcher.matches(exchange)),
             Self::Vars(matcher) => Ok(matcher.matches(exchange)),
+            Self::VarsRegexp(matcher) => Ok(matcher.matches(exchange)),
         }
     }
 }
@@ -157,6 +164,7 @@ impl Set {
             not,
             header_regexp,
             path_regexp,
+            vars_regexp,
             expression,
         } = self;
         let mut matchers = Vec::new();
@@ -195,6 +203,9 @@ impl Set {
         }
         if let Some(config) = header_regexp {
             matchers.push(Matcher::HeaderRegexp(config.compile()?));
+        }
+        if let Some(config) = vars_regexp {
+            matchers.push(Matcher::VarsRegexp(config.compile()?));
         }
         if let Some(config) = expression {
             matchers.push(Matcher::Expression(config.compile()?));

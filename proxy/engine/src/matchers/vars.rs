@@ -45,21 +45,38 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
 #[derive(Debug)]
 pub(crate) struct Vars(Box<[(Key, Box<[Template]>)]>);
 
+/// What is compared: a variable, or a placeholder.
 #[derive(Debug)]
-enum Key {
+pub(super) enum Key {
     Variable(Box<str>),
     Placeholder(Placeholder),
+}
+
+impl Key {
+    /// Reads a name; one in braces is a placeholder.
+    pub(super) fn new(text: &str) -> Self {
+        let placeholder = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        match placeholder.filter(|name| !name.contains('{')) {
+            Some(name) => Self::Placeholder(Placeholder::new(name.trim_matches('}'))),
+            None => Self::Variable(text.into()),
+        }
+    }
+
+    /// The value as text; empty if there is none.
+    pub(super) fn text<'a>(&'a self, exchange: &'a Exchange) -> Cow<'a, str> {
+        let value = match self {
+            Self::Variable(name) => exchange.vars.get(name).map(Value::text),
+            Self::Placeholder(placeholder) => placeholder.text(exchange),
+        };
+        value.unwrap_or(Cow::Borrowed(""))
+    }
 }
 
 impl Config {
     pub(crate) fn compile(&self) -> Vars {
         let variables = self.0.iter().map(|(key, values)| {
-            let placeholder = key.strip_prefix('{').and_then(|key| key.strip_suffix('}'));
-            let key = match placeholder.filter(|name| !name.contains('{')) {
-                Some(name) => Key::Placeholder(Placeholder::new(name.trim_matches('}'))),
-                None => Key::Variable(key.as_str().into()),
-            };
-            (key, values.iter().map(|value| Template::new(value)).collect())
+            let values = values.iter().map(|value| Template::new(value));
+            (Key::new(key), values.collect())
         });
         Vars(variables.collect())
     }
@@ -68,11 +85,7 @@ impl Config {
 impl Vars {
     pub(crate) fn matches(&self, exchange: &Exchange) -> bool {
         let one_of = |(key, allowed): &(Key, Box<[Template]>)| {
-            let value = match key {
-                Key::Variable(name) => exchange.vars.get(name).map(Value::text),
-                Key::Placeholder(placeholder) => placeholder.text(exchange),
-            };
-            let value = value.unwrap_or(Cow::Borrowed(""));
+            let value = key.text(exchange);
             allowed
                 .iter()
                 .any(|allowed| allowed.fill(exchange, Unknown::Empty) == value)
