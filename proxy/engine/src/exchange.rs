@@ -106,10 +106,16 @@ impl Target {
         self.uri.query()
     }
 
-    /// Path and query as they go on the wire: `/a%20b?c=d`. Only a rewrite to `a` leaves it without a slash in front.
+    /// Path and query as they go on the wire: `/a%20b?c=d`. Only a rewrite to `a` leaves it without a slash in front;
+    /// an empty path is a slash here.
     pub fn path_and_query(&self) -> &str {
         let whole = self.uri.path_and_query();
-        self.own(whole.map_or(self.uri.path(), http::uri::PathAndQuery::as_str))
+        let whole = whole.map_or(self.uri.path(), http::uri::PathAndQuery::as_str);
+        if self.uri.path() == "/" {
+            whole
+        } else {
+            self.own(whole)
+        }
     }
 }
 

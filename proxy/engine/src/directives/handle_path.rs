@@ -78,6 +78,20 @@ mod tests {
     }
 
     #[test]
+    fn may_leave_an_empty_path() {
+        let text = "handle_path /api* {\nheader X \"[{path}] {uri}\"\nrespond 200\n}";
+        for (target, expected) in [
+            ("/api", "x: [] /"),
+            ("/api?a=b", "x: [] /?a=b"),
+            ("/api/", "x: [/] /"),
+            ("/apix", "x: [x] x"),
+        ] {
+            let (_, headers) = answer(text, &format!("GET {target}"));
+            assert_eq!(headers, expected, "{target}");
+        }
+    }
+
+    #[test]
     fn leaves_other_paths_alone() {
         check("/api/*", "/api", "-");
         check("/api", "/api/users", "-");

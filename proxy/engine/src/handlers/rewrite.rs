@@ -188,10 +188,10 @@ impl Rewrite {
     }
 }
 
-/// Puts a target together of an escaped path and a query.
+/// Puts a target together of an escaped path, which may be empty, and a query.
 fn set_target(exchange: &mut Exchange, path: &str, query: Option<&str>) -> Result<(), HandlerError> {
     let mut target = String::with_capacity(path.len() + query.map_or(0, str::len) + 2);
-    target.push_str(if path.is_empty() { "/" } else { path });
+    target.push_str(path);
     if let Some(query) = query.filter(|query| !query.is_empty()) {
         target.push('?');
         // Nothing behind a query may look like a fragment.
