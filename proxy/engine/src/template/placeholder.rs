@@ -52,6 +52,8 @@ enum Kind {
     ResponseHeader(HeaderName),
     Environment(Box<str>),
     Time(TimePart),
+    /// What the machine is; the same always.
+    System(&'static str),
     /// What a handler or a matcher sets under its full name.
     Set,
 }
@@ -125,7 +127,7 @@ impl Placeholder {
 
     /// Whether the value does not depend on a request.
     pub fn is_global(&self) -> bool {
-        matches!(self.kind, Kind::Environment(_) | Kind::Time(_))
+        matches!(self.kind, Kind::Environment(_) | Kind::Time(_) | Kind::System(_))
     }
 
     /// The value; `None` if it is not known in this request.
@@ -174,6 +176,7 @@ impl Placeholder {
             Kind::ErrorStatusText => status_text(exchange.error.as_ref()?.status).into(),
             Kind::ErrorMessage => (*exchange.error.as_ref()?.message).into(),
             Kind::Environment(_) | Kind::Time(_) => self.global_text()?.into(),
+            Kind::System(text) => (*text).into(),
             Kind::Set => set(&exchange.values, &self.name)?,
         })
     }
@@ -195,6 +198,7 @@ impl Placeholder {
         match &self.kind {
             Kind::Environment(name) => Some(std::env::var(&**name).unwrap_or_default()),
             Kind::Time(part) => Some(time(*part)),
+            Kind::System(text) => Some((*text).to_owned()),
             _ => None,
         }
     }
@@ -230,7 +234,20 @@ fn kind(name: &str) -> Kind {
         "time.now.year" => Kind::Time(TimePart::Year),
         "time.now.unix" => Kind::Time(TimePart::Unix),
         "time.now.unix_ms" => Kind::Time(TimePart::UnixMilliseconds),
+        "system.slash" => Kind::System(std::path::MAIN_SEPARATOR_STR),
+        "system.os" => Kind::System(std::env::consts::OS),
+        "system.arch" => Kind::System(architecture(std::env::consts::ARCH)),
         _ => Kind::Set,
+    }
+}
+
+/// The name that Go has for a processor.
+fn architecture(name: &'static str) -> &'static str {
+    match name {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        name => name,
     }
 }
 
@@ -573,6 +590,20 @@ mod tests {
                 ("http.request.uri.path.0", Some("")),
             ],
         );
+    }
+
+    #[test]
+    fn tell_of_the_machine() {
+        check(
+            &exchange("GET /"),
+            &[
+                ("system.slash", Some("/")),
+                ("system.os", Some("linux")),
+                ("system.nothing", None),
+            ],
+        );
+        assert!(Placeholder::new("system.arch").is_global());
+        assert_eq!(architecture("x86_64"), "amd64");
     }
 
     #[test]
