@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use smallvec::SmallVec;
 
 use crate::body::Body;
@@ -45,6 +46,21 @@ pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world
             Box::pin(serve_error(errors.as_deref(), error, exchange, world)).await
         }
     }
+}
+
+/// Answers a request that no route may see, as if its error had come of one.
+///
+/// Dropping the future abandons the request; nothing of it is left.
+pub async fn refuse<W: World>(
+    server: Arc<Server>,
+    error: HandlerError,
+    exchange: &mut Exchange,
+    world: &W,
+) -> Served {
+    let errors = server.errors.clone();
+    prepare(&server, exchange);
+    drop(server);
+    serve_error(errors.as_deref(), error, exchange, world).await
 }
 
 enum End {
@@ -176,6 +192,12 @@ fn finish(exchange: &mut Exchange, mut response: Response) -> Served {
     while let Some(filter) = exchange.filters.pop() {
         filter.apply(exchange, &mut response);
     }
+    if response.status == StatusCode::NOT_MODIFIED {
+        // There is no content that it could be the type or the length of.
+        for name in [CONTENT_TYPE, CONTENT_LENGTH] {
+            exchange.response_headers.remove(name);
+        }
+    }
     let mut message = http::Response::new(response.body);
     *message.status_mut() = response.status;
     *message.headers_mut() = std::mem::take(&mut exchange.response_headers);
@@ -293,6 +315,18 @@ mod tests {
         check(&format!("{both}error 418"), "GET /", 418, "b: now");
         let handled = format!("{both}error 418\nhandle_errors {{\nheader >C last\nrespond err\n}}");
         check(&handled, "GET /", 418, &format!("b: now\nc: last\n{PLAIN}"));
+    }
+
+    #[test]
+    fn not_modified_has_no_content_to_describe() {
+        let text = "header Content-Type text/css\nheader ETag x\n";
+        check(&format!("{text}respond 304"), "GET /", 304, "etag: x");
+        check(
+            &format!("{text}respond 204"),
+            "GET /",
+            204,
+            "content-type: text/css\netag: x",
+        );
     }
 
     #[test]
