@@ -17,6 +17,7 @@ mod access_log;
 mod bind;
 mod connection;
 mod plan;
+mod prober;
 mod request;
 mod running;
 pub mod tls;

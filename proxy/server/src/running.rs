@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access_log::AccessLog;
 use crate::bind::bind;
 use crate::plan::{Plan, Settings};
+use crate::prober::{self, Checks};
 use crate::tls::{Tls, TlsServer};
 use crate::traffic::{self, Seat};
 
@@ -105,6 +106,8 @@ pub struct Running {
     inboxes: Vec<Inbox>,
     open: Mutex<Vec<Open>>,
     threads: Vec<JoinHandle<()>>,
+    /// What the thread of health checks follows; it ends with this.
+    checks: watch::Sender<Checks>,
     ended: mpsc::Receiver<()>,
 }
 
@@ -126,6 +129,7 @@ impl Running {
             inboxes: (0..threads).map(|_| Inbox::default()).collect(),
             open: Mutex::default(),
             threads: Vec::with_capacity(threads),
+            checks: watch::channel(Checks::default()).0,
             ended,
         };
         running.swap(table, plan, tls)?;
@@ -144,6 +148,7 @@ impl Running {
                 .spawn(move || seat.run());
             running.threads.push(thread.map_err(StartError::Threads)?);
         }
+        prober::start(running.checks.subscribe(), helpers).map_err(StartError::Threads)?;
         Ok(running)
     }
 
@@ -200,6 +205,7 @@ impl Running {
         *open = now_open;
         drop(open);
         self.signal.send_modify(|signal| signal.generation += 1);
+        self.checks.send_replace(table.checks.clone());
         Ok(())
     }
 
@@ -210,7 +216,7 @@ impl Running {
     }
 
     /// Ends: no new connections, then waits until requests and tunnels are done, for at most `grace`; without end if
-    /// there is none. Dropping the future cuts off what is left.
+    /// there is none; health checks go on as long. Dropping the future cuts off what is left.
     pub async fn shutdown(mut self, grace: Option<Duration>) -> Ending {
         self.signal.send_modify(|signal| signal.phase = Phase::Drain);
         let ending = match grace {
