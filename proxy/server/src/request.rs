@@ -12,6 +12,7 @@ use base64::Engine;
 use bytes::Bytes;
 use fairway_engine::body::{Body, BodyError};
 use fairway_engine::exchange::{Connection, Exchange};
+use fairway_engine::handlers::reverse_proxy::Tunnel;
 use fairway_engine::paths;
 use fairway_engine::serve::{Served, serve};
 use futures_util::FutureExt;
@@ -97,7 +98,8 @@ pub(crate) async fn answer(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         response = match (upgrade, response.extensions_mut().remove::<OnUpgrade>()) {
             (Some(client_side), Some(upstream)) => {
-                tunnel::join(&client.local, client_side, upstream);
+                let tunnel = response.extensions_mut().remove::<Tunnel>();
+                tunnel::join(&client.local, client_side, upstream, tunnel);
                 switched(response, tunnelled)
             }
             _ => bare(StatusCode::BAD_GATEWAY),

@@ -369,6 +369,33 @@ fn a_tunnel_does_not_outlive_the_grace_period() {
 }
 
 #[test]
+fn a_tunnel_ends_at_its_limit() {
+    let mut server = proxy_to(echo());
+    server["routes"][0]["handle"][0]["stream_timeout"] = json!("1ms");
+    let (_running, address) = start(server);
+    let mut stream = connect(address);
+    ask(&mut stream, WEBSOCKET);
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn a_tunnel_counts_as_a_request_until_it_ends() {
+    let mut server = proxy_to(echo());
+    server["routes"][0]["handle"][0]["upstreams"][0]["max_requests"] = json!(1);
+    let (_running, address) = start(server);
+    let mut first = connect(address);
+    ask(&mut first, WEBSOCKET);
+    let mut second = connect(address);
+    let answer = ask(&mut second, WEBSOCKET);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    drop(first);
+    let start = std::time::Instant::now();
+    while !ask(&mut connect(address), WEBSOCKET).starts_with("HTTP/1.1 101 ") {
+        assert!(start.elapsed() < Duration::from_secs(20), "it still counts");
+    }
+}
+
+#[test]
 fn websockets_come_over_http2() {
     let (_running, address) = start(proxy_to(echo()));
     let runtime = tokio::runtime::Builder::new_current_thread()
