@@ -41,7 +41,9 @@ fn wait<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 fn get(address: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").ok()?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+        .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     answer.rsplit("\r\n\r\n").next().map(str::to_owned)
@@ -77,10 +79,14 @@ fn a_changed_file_is_served_and_a_broken_one_is_told_once() {
     wait("the first answer", || (get(&address)? == "first").then_some(()));
 
     write(&site("second"));
-    wait("the changed answer", || (get(&address)? == "second").then_some(()));
+    wait("the changed answer", || {
+        (get(&address)? == "second").then_some(())
+    });
 
     write("http://:0 {\n\trespnd third\n}\n");
-    wait("the report", || log(folder.path()).contains("is not served").then_some(()));
+    wait("the report", || {
+        log(folder.path()).contains("is not served").then_some(())
+    });
     assert_eq!(get(&address).as_deref(), Some("second"));
 
     write(&site("fourth"));
@@ -88,7 +94,13 @@ fn a_changed_file_is_served_and_a_broken_one_is_told_once() {
     assert_eq!(log(folder.path()).matches("error[unknown-directive]").count(), 1);
 
     let id = proxy.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill runs")
+            .success()
+    );
     let status = wait("the end", || proxy.0.try_wait().expect("it is our child"));
     assert!(status.success(), "{status}");
 }

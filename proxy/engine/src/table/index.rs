@@ -112,3 +112,59 @@ fn hosts(sets: &[Set]) -> Option<Vec<Pattern>> {
     }
     Some(patterns)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::matchers::Sets;
+    use crate::paths;
+    use crate::test_util::exchange;
+
+    /// Routes by their hosts; a route without any is for every host.
+    fn sets(hosts: &[Vec<String>]) -> Vec<Vec<Set>> {
+        let set = |hosts: &Vec<String>| match hosts.as_slice() {
+            [] => Vec::new(),
+            hosts => vec![serde_json::from_value(json!({ "host": hosts })).unwrap()],
+        };
+        hosts.iter().map(set).collect()
+    }
+
+    /// The routes that match a host, as asking each in turn tells.
+    fn plain(sets: &[Vec<Set>], host: &str) -> Vec<usize> {
+        let matches = |sets: &[Set]| {
+            let mut exchange = exchange(&format!("GET /\nHost: {host}"));
+            Sets::compile(sets).unwrap().match_any(&mut exchange).unwrap()
+        };
+        (0..sets.len())
+            .filter(|&position| matches(&sets[position]))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_only_skips_what_cannot_match(
+            hosts in prop::collection::vec(
+                prop::collection::vec("(\\*|a|B|a\\*)(\\.(\\*|a|b)){0,2}|\\{http\\.request\\.host\\}|127\\.0\\.0\\.1|::1", 0..3),
+                0..8,
+            ),
+            host in "(a|b|A|c)(\\.(a|b)){0,2}\\.?(:80)?|127\\.0\\.0\\.1:8|\\[::1\\](:1)?|",
+        ) {
+            let hosts: Vec<Vec<String>> = hosts.into_iter().map(|mut hosts| {
+                hosts.sort_by_key(|host| host.to_lowercase());
+                hosts.dedup_by_key(|host| host.to_lowercase());
+                hosts
+            }).collect();
+            let sets = sets(&hosts);
+            let index = Index::new(sets.iter().map(Vec::as_slice));
+            let found = index.candidates(&paths::host_of(&host).to_ascii_lowercase());
+            let all = plain(&sets, &host);
+            let asked: Vec<usize> = found.collect();
+            prop_assert!(asked.is_sorted_by(|a, b| a < b), "{asked:?}");
+            let kept: Vec<usize> = all.iter().copied().filter(|position| asked.contains(position)).collect();
+            prop_assert_eq!(kept, all);
+        }
+    }
+}
