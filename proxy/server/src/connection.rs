@@ -262,6 +262,8 @@ where
             watch.set_waker(context.waker());
         }
         if watch.order() == Order::Close {
+            // Once more: a head that takes too long is answered while reading.
+            let _ = connection.as_mut().poll(context);
             return Poll::Ready(Ok(()));
         }
         let mut poll = connection.as_mut().poll(context);

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,6 +17,10 @@ use crate::plan::Settings;
 
 /// How long a connection without a request may live on at the end.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// What is said to a client whose head took too long.
+const LATE: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+                      connection: close\r\n\r\n400 Bad Request";
 
 /// What a connection has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +125,11 @@ impl Watch {
         Busy(Arc::clone(self))
     }
 
+    /// Whether the connection is to end because a head takes too long.
+    fn is_late(&self) -> bool {
+        self.order() == Order::Close && self.active.load(Relaxed) == 0 && self.in_head.load(Relaxed) == 1
+    }
+
     /// Bytes came.
     fn arrived(&self) {
         if self.active.load(Relaxed) == 0 && self.in_head.swap(1, Relaxed) == 0 {
@@ -155,16 +164,32 @@ pub(crate) struct Watched<T> {
     prefix: Bytes,
     /// None: reading is not noted (HTTP/2, where any frame is not yet a head).
     watch: Option<Arc<Watch>>,
+    /// Whether any bytes came.
+    began: bool,
 }
 
 impl<T> Watched<T> {
     /// Gives `prefix`, then what `io` gives, and notes in `watch` when bytes come.
     pub(crate) fn new(io: T, prefix: Bytes, watch: Option<Arc<Watch>>) -> Self {
-        Self { io, prefix, watch }
+        Self {
+            io,
+            began: !prefix.is_empty(),
+            prefix,
+            watch,
+        }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl<T: AsyncWrite + Unpin> Watched<T> {
+    /// Answers a head that takes too long. Between requests nothing else is being written.
+    fn poll_refuse(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_write(context, LATE))?;
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -175,12 +200,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             buffer.put_slice(&self.prefix.split_to(length));
             return Poll::Ready(Ok(()));
         }
+        if self.began && self.watch.as_ref().is_some_and(|watch| watch.is_late()) {
+            return self.poll_refuse(context);
+        }
         let before = buffer.filled().len();
         let poll = Pin::new(&mut self.io).poll_read(context, buffer);
-        if let Some(watch) = &self.watch
-            && buffer.filled().len() > before
-        {
-            watch.arrived();
+        if buffer.filled().len() > before {
+            self.began = true;
+            if let Some(watch) = &self.watch {
+                watch.arrived();
+            }
         }
         poll
     }
