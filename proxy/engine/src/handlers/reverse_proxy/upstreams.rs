@@ -170,7 +170,7 @@ pub(super) enum Address {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     pub dial: Dial,
-    /// With the network, unless it is TCP.
+    /// With the network: `tcp/a:80`.
     pub text: Box<str>,
     pub host: Box<str>,
     pub port: u16,
@@ -213,8 +213,8 @@ impl Target {
         if address.port_count() != 1 {
             return Err(format!("`{dial}` is a range of ports; one is needed"));
         }
-        let text = address.to_string();
         if address.is_unix() {
+            let text = address.to_string();
             let (path, _) =
                 crate::values::split_socket_mode(&address.host).map_err(|error| error.to_string())?;
             let dial = Dial {
@@ -235,12 +235,13 @@ impl Target {
             ));
         }
         let port = address.start_port;
+        let joined = crate::paths::join_host_port(&address.host, &port.to_string());
         Ok(Self {
+            text: format!("{}/{joined}", address.network).into(),
             dial: Dial {
-                address: crate::paths::join_host_port(&address.host, &port.to_string()).into(),
+                address: joined.into(),
                 network: Network::Tcp,
             },
-            text: text.into(),
             host: address.host.into(),
             port,
         })
@@ -319,6 +320,15 @@ mod tests {
             (Err(found), Err(part)) => assert!(found.contains(part), "{found}"),
             (found, _) => panic!("{dial}: {found:?}"),
         }
+    }
+
+    #[test]
+    fn addresses_name_their_network() {
+        let check = |dial: &str, expected: &str| assert_eq!(&*Target::parse(dial).unwrap().text, expected);
+        check("a:80", "tcp/a:80");
+        check("tcp4/a:80", "tcp4/a:80");
+        check("[::1]:80", "tcp/[::1]:80");
+        check("unix//run/a.sock", "unix//run/a.sock");
     }
 
     #[test]
