@@ -371,6 +371,10 @@ impl ReverseProxy {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
         }
+        if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+            // These methods have a body; upstreams may refuse them if nothing says that it is empty.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let replay = match &body {
             Body::Full(bytes) => Some(bytes.clone()),
             body => body.is_empty().then(Bytes::new),

@@ -37,6 +37,29 @@ pub(super) async fn read_ahead(body: Body, limit: usize) -> Result<Body, BodyErr
     Ok(read.freeze().into())
 }
 
+/// A body that does not tell its length.
+pub(super) fn unsized_body(bytes: Bytes) -> Body {
+    Body::stream(Unsized(Some(bytes)))
+}
+
+struct Unsized(Option<Bytes>);
+
+impl http_body::Body for Unsized {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 /// What was read of a body, then its rest.
 struct Ahead {
     read: Bytes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 
-use super::body::{guarded, read_ahead};
+use super::body::{guarded, read_ahead, unsized_body};
 use super::config::ResponseHandler;
 use super::{Apart, InFlight, ReverseProxy, forward};
 use crate::body::Body;
@@ -84,8 +84,13 @@ impl Passed {
     pub(super) async fn read_ahead(&mut self, limit: Option<usize>) -> Result<(), HandlerError> {
         let Some(limit) = limit else { return Ok(()) };
         let read = read_ahead(self.body.take(), limit).await;
-        self.body =
+        let body =
             read.map_err(|error| HandlerError::new(502, format!("reading the response's body: {error}")))?;
+        self.body = match body {
+            // As in Caddy, the client learns the length only if the upstream told it.
+            Body::Full(bytes) if !self.parts.headers.contains_key(CONTENT_LENGTH) => unsized_body(bytes),
+            body => body,
+        };
         Ok(())
     }
 

@@ -741,3 +741,53 @@ fn health_checks_judge_upstreams() {
     run(table.checks[0].probe(&world));
     assert!(!table.checks[0].is_healthy());
 }
+
+#[track_caller]
+fn check_length_upstream(method: &str, expected: Option<&str>) {
+    let proxy = proxy(json!({"upstreams": [{"dial": "a:80"}]}));
+    let world = Memory::new(|_, request| {
+        let length = request.headers().get("content-length");
+        assert_eq!(
+            length.map(|length| length.to_str().unwrap()),
+            expected,
+            "{method}"
+        );
+        Ok(ok())
+    });
+    assert_eq!(status(&proxy, &mut exchange(&format!("{method} /")), &world), 200);
+}
+
+#[test]
+fn methods_with_a_body_say_that_it_is_empty() {
+    check_length_upstream("POST", Some("0"));
+    check_length_upstream("PUT", Some("0"));
+    check_length_upstream("PATCH", Some("0"));
+    check_length_upstream("GET", None);
+    check_length_upstream("DELETE", None);
+}
+
+#[track_caller]
+fn check_length_of_buffered(headers: &[(&'static str, &'static str)], expected: Option<u64>) {
+    let proxy = proxy(json!({"upstreams": [{"dial": "a:80"}], "response_buffers": -1}));
+    let world = Memory::new(|_, _| {
+        let body = http_body_util::Full::new(Bytes::from("body")).map_err(|never| match never {});
+        let mut response = http::Response::new(Body::stream(body));
+        for (name, value) in headers {
+            response.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        Ok(response)
+    });
+    let mut exchange = exchange("GET /");
+    let flow = run(proxy.handle(&mut exchange, &world)).unwrap();
+    let Flow::Respond(response) = flow else {
+        panic!("{flow:?}")
+    };
+    assert_eq!(http_body::Body::size_hint(&response.body).exact(), expected);
+    assert_eq!(run(response.body.collect()).unwrap().to_bytes(), "body");
+}
+
+#[test]
+fn a_buffered_response_has_a_length_only_if_the_upstream_gave_it() {
+    check_length_of_buffered(&[("content-length", "4")], Some(4));
+    check_length_of_buffered(&[], None);
+}
