@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use fairway_engine::config::Config;
 use fairway_engine::handlers::reverse_proxy::Registry;
-use fairway_server::{AccessLog, Ending, Options, Running, plan};
+use fairway_server::{AccessLog, Ending, Options, Running};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
@@ -46,7 +46,7 @@ async fn serve(
         (Some(path), true) => Some(Watch::new(path)?),
         _ => None,
     };
-    let plan = plan(&prepared.config)?;
+    let plan = prepared.plan;
     let access_log: Arc<dyn AccessLog> = Arc::new(AccessLogs::start(&prepared.config)?);
     let options = Options {
         threads: args.threads,
@@ -102,7 +102,7 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Reg
             return Ok(false);
         }
         let prepared = serving::prepare(loaded.config.clone(), registry, serving::storage())?;
-        running.swap(&prepared.table, &plan(&prepared.config)?, &prepared.tls)?;
+        running.swap(&prepared.table, &prepared.plan, &prepared.tls)?;
         *current = loaded.config;
         Ok(true)
     });

@@ -8,6 +8,7 @@ use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_engine::table::Table;
 use fairway_engine::{auto_https, compile};
 use fairway_server::tls::{Loaded, Tls};
+use fairway_server::{Plan, plan};
 
 /// A config that can be served.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct Prepared {
     pub config: Config,
     pub table: Arc<Table>,
     pub tls: Arc<Tls>,
+    pub plan: Plan,
 }
 
 /// Completes and compiles a config. `storage` keeps the local authority; without it a new one is made in memory.
@@ -28,7 +30,13 @@ pub(crate) fn prepare(
     let managed = auto_https::apply(&mut config, |name| loaded.covers(name))?;
     let table = Arc::new(compile(&config, registry)?);
     let tls = Arc::new(Tls::new(&config, loaded, &managed, storage)?);
-    Ok(Prepared { config, table, tls })
+    let plan = plan(&config)?;
+    Ok(Prepared {
+        config,
+        table,
+        tls,
+        plan,
+    })
 }
 
 /// Where the local authority is kept: `fairway/pki` in the user's folder for data.

@@ -165,6 +165,12 @@ fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
             });
         }
     }
+    if server.read_timeout.is_some_and(|limit| !limit.is_zero()) {
+        return Err(PlanError::NotYet {
+            server: name.into(),
+            what: "a limit for reading the body of a request (`timeouts read_body`)".into(),
+        });
+    }
     let default = Settings::default();
     let speaks = |protocol: &str, default: bool| match &server.protocols {
         Some(protocols) if !protocols.is_empty() => protocols.iter().any(|known| known == protocol),
@@ -305,6 +311,12 @@ mod tests {
         check(
             &json!({"a": {"listener_wrappers": [{"wrapper": "proxy_protocol"}]}}),
             &["server a: listener wrapper `proxy_protocol` is not supported yet"],
+        );
+        check(
+            &json!({"a": {"read_timeout": "1s"}}),
+            &[
+                "server a: a limit for reading the body of a request (`timeouts read_body`) is not supported yet",
+            ],
         );
     }
 

@@ -178,6 +178,8 @@ impl HttpTransport {
         let later = [
             (self.resolver.is_some(), "resolvers"),
             (proxied || !self.forward_proxy_url.is_empty(), "network_proxy"),
+            (self.max_conns_per_host > 0, "max_conns_per_host"),
+            (!self.proxy_protocol.is_empty(), "proxy_protocol"),
         ];
         refuse(&later)?;
         let defaults = Transport::default();
@@ -353,14 +355,13 @@ mod tests {
     #[test]
     fn options_reach_the_transport() {
         let json = r#"{"protocol":"http","versions":["h2c","2"],"keep_alive":{"enabled":false},"read_timeout":"1s",
-            "max_conns_per_host":7,"proxy_protocol":"v2","local_address":"10.0.0.1",
+            "local_address":"10.0.0.1",
             "tls":{"insecure_skip_verify":true,"root_ca_pool":["AAAA"]}}"#;
         let transport = compile(json).unwrap();
         assert!(transport.versions.h2c && transport.versions.h2 && !transport.versions.h1);
         assert!(!transport.keepalive.enabled);
         assert_eq!(transport.read_timeout, Some(std::time::Duration::from_secs(1)));
-        assert_eq!(transport.max_conns_per_host, Some(7));
-        assert_eq!(transport.proxy_protocol, Some(ProxyProtocol::V2));
+        assert_eq!(transport.local_address, Some([10, 0, 0, 1].into()));
         let tls = transport.tls.unwrap();
         assert!(tls.insecure_skip_verify && tls.roots_pem[0].starts_with(b"-----BEGIN"));
     }
@@ -373,6 +374,8 @@ mod tests {
         check_refused(r#"{"protocol":"http","versions":["9"]}"#, "no version");
         check_refused(r#"{"protocol":"http","resolver":{}}"#, "not there yet");
         check_refused(r#"{"protocol":"http","forward_proxy_url":"x"}"#, "not there yet");
+        check_refused(r#"{"protocol":"http","max_conns_per_host":7}"#, "not there yet");
+        check_refused(r#"{"protocol":"http","proxy_protocol":"v2"}"#, "not there yet");
         check_refused(r#"{"protocol":"http","local_address":"x"}"#, "no IP address");
         check_refused(
             r#"{"protocol":"http","tls":{"client_certificate_file":"x"}}"#,
