@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,9 +22,10 @@ type Line = (usize, Vec<u8>);
 /// Access logs while they are written. Dropping it writes what waits.
 pub(crate) struct AccessLogs {
     sinks: Vec<Sink>,
-    lines: Mutex<Option<SyncSender<Line>>>,
+    /// None only while it ends.
+    lines: Option<SyncSender<Line>>,
     dropped: AtomicU64,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Option<JoinHandle<()>>,
 }
 
 /// One logger of the config: what it takes, and how a line of it looks.
@@ -67,9 +67,9 @@ impl AccessLogs {
             .context("starting the access log")?;
         Ok(Self {
             sinks,
-            lines: Mutex::new(Some(sender)),
+            lines: Some(sender),
             dropped: AtomicU64::new(0),
-            writer: Mutex::new(Some(writer)),
+            writer: Some(writer),
         })
     }
 }
@@ -88,8 +88,7 @@ impl AccessLog for AccessLogs {
             .filter(|(_, sink)| sink.takes(&name, entry))
         {
             let line = (index, sink.format.line(&name, entry));
-            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Err(TrySendError::Full(_))) = lines.as_ref().map(|lines| lines.try_send(line)) {
+            if let Some(Err(TrySendError::Full(_))) = self.lines.as_ref().map(|lines| lines.try_send(line)) {
                 // Said at the first and then ever more rarely, or the log of drops would flood in turn.
                 let dropped = self.dropped.fetch_add(1, Relaxed) + 1;
                 if dropped.is_power_of_two() {
@@ -102,9 +101,8 @@ impl AccessLog for AccessLogs {
 
 impl Drop for AccessLogs {
     fn drop(&mut self) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
+        self.lines = None;
+        if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
     }
