@@ -7,17 +7,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
 use fairway_engine::body::{Body, BodyError};
+use fairway_engine::error::HandlerError;
 use fairway_engine::exchange::{Connection, Exchange};
 use fairway_engine::handlers::reverse_proxy::Tunnel;
 use fairway_engine::paths;
-use fairway_engine::serve::{Served, serve};
+use fairway_engine::serve::{Served, refuse, serve};
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SERVER, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SERVER, UPGRADE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
@@ -31,6 +33,12 @@ use crate::plan::Settings;
 use crate::traffic::Local;
 use crate::tunnel;
 use crate::watched::{Busy, Watch};
+
+/// How much of a body that no handler read is read to keep the connection, in bytes.
+const UNREAD: usize = 256 * 1024;
+
+/// And for how long.
+const UNREAD_TIME: Duration = Duration::from_secs(5);
 
 /// Where requests come from.
 pub(crate) struct Client {
@@ -61,6 +69,9 @@ pub(crate) async fn answer(
         return Ok(Response::new(Outgoing::new(Body::Empty, busy)));
     }
     let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let headless = parts.method == Method::HEAD && parts.version == Version::HTTP_2;
+    // Whoever waits for leave to send a body does not get it when there is an answer already.
+    let drains = parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT);
     let tunnelled = parts.method == Method::CONNECT;
     if tunnelled {
         as_upgrade(&mut parts);
@@ -72,20 +83,22 @@ pub(crate) async fn answer(
     };
     let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
     exchange.headers.remove(HOST);
-    if client.settings.strict_sni_host && !rules::names_same_host(&exchange) {
-        return Ok(rules::Refusal::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "the host is not the one that TLS was asked for",
-        )
-        .into_response()
-        .map(|body| Outgoing::new(body, busy)));
-    }
     exchange
         .response_headers
         .insert(SERVER, HeaderValue::from_static("Fairway"));
     let record = record(&client, &server.logs, &mut exchange);
-    let serving = spare_the_rest(serve(server, &mut exchange, &client.local.services));
-    let mut response = match serving.await {
+    let services = &client.local.services;
+    let served = if client.settings.strict_sni_host && !rules::names_same_host(&exchange) {
+        let error = HandlerError::new(421, "the host is not the one that TLS was asked for");
+        spare_the_rest(refuse(server, error, &mut exchange, services)).await
+    } else {
+        spare_the_rest(serve(server, &mut exchange, services)).await
+    };
+    let unread = exchange.body.take();
+    if drains && !unread.is_empty() {
+        client.local.tasks.spawn_local(drain(unread));
+    }
+    let mut response = match served {
         Served::Response(response) => response,
         Served::Abort => {
             if let Some(mut record) = record {
@@ -104,6 +117,9 @@ pub(crate) async fn answer(
             }
             _ => bare(StatusCode::BAD_GATEWAY),
         };
+    }
+    if headless {
+        without_body(&mut response);
     }
     let record = record.map(|mut record| {
         record.user(&exchange);
@@ -129,6 +145,32 @@ fn spare_the_rest(serving: impl Future<Output = Served>) -> impl Future<Output =
             Served::Response(bare(StatusCode::INTERNAL_SERVER_ERROR))
         })
     })
+}
+
+/// Reads what no handler wanted of a request's body, while the response is on its way, so that the connection can carry
+/// another request. A body that is too long, or does not come, ends the connection instead.
+async fn drain(mut body: Body) {
+    let mut left = UNREAD;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(left) => left,
+                None => break,
+            };
+        }
+    };
+    // Either way the body is let go of.
+    let _ = tokio::time::timeout(UNREAD_TIME, reading).await;
+}
+
+/// Leaves the head alone: over HTTP/2 nobody else takes the body off an answer to HEAD.
+fn without_body(response: &mut Response<Body>) {
+    let length = http_body::Body::size_hint(response.body()).exact();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    *response.body_mut() = Body::Empty;
 }
 
 /// The record of a request that is logged. A request's body is counted only then.
@@ -286,6 +328,17 @@ mod tests {
             panic!("no response")
         };
         assert_eq!(response.status(), 500);
+    }
+
+    #[test]
+    fn answers_to_head_keep_the_length() {
+        let mut response = Response::new(Body::from("abc".to_owned()));
+        without_body(&mut response);
+        assert!(response.body().is_empty());
+        assert_eq!(response.headers()[CONTENT_LENGTH], "3");
+        let mut unknown = Response::new(Body::Empty);
+        without_body(&mut unknown);
+        assert!(unknown.headers().is_empty());
     }
 
     #[test]

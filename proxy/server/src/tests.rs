@@ -94,6 +94,34 @@ fn a_connection_carries_many_requests() {
     TcpStream::connect(address).unwrap_err();
 }
 
+#[test]
+fn a_body_that_nobody_reads_is_read_over() {
+    let (_running, address) = start(respond("ok"));
+    let mut stream = connect(address);
+    for body in [
+        "content-length: 3\r\n\r\nabc",
+        "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n",
+    ] {
+        let answer = ask(&mut stream, &format!("POST / HTTP/1.1\r\nhost: a\r\n{body}"));
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    let late = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    assert!(ask(&mut stream, late).ends_with("ok"));
+    stream.write_all(b"3\r\nabc\r\n0\r\n\r\n").unwrap();
+    assert!(ask(&mut stream, GET).ends_with("ok"));
+}
+
+#[test]
+fn a_body_that_nobody_reads_has_a_limit() {
+    let (_running, address) = start(respond("ok"));
+    let mut stream = connect(address);
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 1 << 30);
+    assert!(ask(&mut stream, &head).ends_with("ok"));
+    let piece = [0; 64 * 1024];
+    // It ends with an error long before all is sent.
+    assert!((0..1 << 14).any(|_| stream.write_all(&piece).is_err()));
+}
+
 #[track_caller]
 fn check_refused(request: &str, expected: &str) {
     let (_running, address) = start(json!({}));

@@ -15,16 +15,6 @@ pub(crate) struct Refusal {
     pub(crate) version: Version,
 }
 
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, reason: &'static str) -> Self {
-        Self {
-            status,
-            reason,
-            version: Version::HTTP_2,
-        }
-    }
-}
-
 /// Judges a request, and drops headers whose names hold `_`: upstreams that map names to variables would take
 /// `X_Real_Ip` for `X-Real-Ip`.
 pub(crate) fn check(parts: &mut Parts) -> Result<(), Refusal> {
