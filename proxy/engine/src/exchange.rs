@@ -4,6 +4,8 @@
 //! its own. What must happen to the finished response (deferred header operations, compression) is pushed as a
 //! [`Filter`]; filters run innermost first, when the response is there.
 
+pub mod certificate;
+
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -42,6 +44,8 @@ pub struct Tls {
     pub server_name: Box<str>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// The certificate that the client showed.
+    pub client: Option<Box<certificate::Certificate>>,
 }
 
 /// The target of a request, decoded once.

@@ -162,6 +162,10 @@ fn describe(session: &rustls::ServerConnection) -> Tls {
             .to_ascii_lowercase()
             .into(),
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        client: session
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .map(|der| Box::new(crate::tls::shown(der))),
     }
 }
 

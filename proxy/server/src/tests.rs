@@ -115,7 +115,10 @@ fn a_body_that_nobody_reads_is_read_over() {
 fn a_body_that_nobody_reads_has_a_limit() {
     let (_running, address) = start(respond("ok"));
     let mut stream = connect(address);
-    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 1 << 30);
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+        1 << 30
+    );
     assert!(ask(&mut stream, &head).ends_with("ok"));
     let piece = [0; 64 * 1024];
     // It ends with an error long before all is sent.

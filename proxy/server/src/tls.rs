@@ -7,6 +7,7 @@ mod authority;
 mod certificates;
 mod client;
 mod policy;
+mod shown;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use authority::Authority;
 use certificates::Certificates;
 use policy::Policy;
+pub(crate) use shown::shown;
 
 /// Why a config's TLS cannot be served.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use http::header::HeaderName;
 
-use crate::exchange::{Exchange, Names, Target};
+use crate::exchange::{Exchange, Names, Target, certificate};
 use crate::paths;
 use crate::template::Value;
 
@@ -88,6 +88,7 @@ enum TlsPart {
     Protocol,
     ServerName,
     Resumed,
+    Client(certificate::Part),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,13 +271,14 @@ fn request(name: &str) -> Option<Kind> {
         return Some(Kind::RemoteNetwork(v4.parse().ok(), v6.parse().ok()));
     }
     if let Some(part) = name.strip_prefix("tls.") {
-        return Some(Kind::Tls(match part {
+        let part = part.to_ascii_lowercase();
+        return Some(Kind::Tls(match part.as_str() {
             "version" => TlsPart::Version,
             "cipher_suite" => TlsPart::CipherSuite,
             "proto" => TlsPart::Protocol,
             "server_name" => TlsPart::ServerName,
             "resumed" => TlsPart::Resumed,
-            _ => return None,
+            part => TlsPart::Client(certificate::Part::new(part.strip_prefix("client.")?)?),
         }));
     }
     if let Some(part) = name.strip_prefix("orig_uri") {
@@ -400,6 +402,7 @@ fn tls(exchange: &Exchange, part: TlsPart) -> Option<Cow<'_, str>> {
         TlsPart::Protocol => tls.protocol.into(),
         TlsPart::ServerName => (*tls.server_name).into(),
         TlsPart::Resumed => if tls.resumed { "true" } else { "false" }.into(),
+        TlsPart::Client(part) => part.text(tls.client.as_deref()),
     })
 }
 
