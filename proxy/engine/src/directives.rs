@@ -4,10 +4,12 @@
 //! The tier column is the only list of who may write what; the default is: nobody but the operator.
 
 mod abort;
+mod bind;
 mod handle;
 mod handle_errors;
 mod handle_path;
 mod log;
+mod log_skip;
 mod method;
 mod redir;
 mod root;
@@ -55,6 +57,8 @@ pub(crate) enum Parse {
 pub(crate) const DIRECTIVES: &[Directive] = &[
     vars::DIRECTIVE,
     root::DIRECTIVE,
+    log_skip::DIRECTIVE_OLD_NAME,
+    log_skip::DIRECTIVE,
     headers::HEADER,
     redir::DIRECTIVE,
     method::DIRECTIVE,
@@ -74,6 +78,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     reverse_proxy::DIRECTIVE,
     file_server::DIRECTIVE,
     // Not handlers, and so without an order.
+    bind::DIRECTIVE,
     handle_errors::DIRECTIVE,
     log::DIRECTIVE,
     tls::DIRECTIVE,
@@ -82,7 +87,6 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
 /// Directives of Caddy that are not there yet; refused by name.
 pub(crate) const NOT_YET: &[&str] = &[
     "acme_server",
-    "bind",
     "copy_response",
     "copy_response_headers",
     "forward_auth",
@@ -90,13 +94,11 @@ pub(crate) const NOT_YET: &[&str] = &[
     "intercept",
     "log_append",
     "log_name",
-    "log_skip",
     "map",
     "metrics",
     "php_fastcgi",
     "push",
     "request_body",
-    "skip_log",
     "templates",
     "timeouts",
     "tracing",

@@ -99,6 +99,7 @@ pub(crate) async fn answer(
     if drains && !unread.is_empty() {
         client.local.tasks.spawn_local(drain(unread));
     }
+    let record = record.filter(|_| !is_kept_out_of_log(&exchange));
     let mut response = match served {
         Served::Response(response) => response,
         Served::Abort => {
@@ -194,6 +195,11 @@ fn record(
     ));
     exchange.body = record.count(exchange.body.take());
     Some(record)
+}
+
+/// Whether `log_skip` was for the request.
+fn is_kept_out_of_log(exchange: &Exchange) -> bool {
+    exchange.vars.get("log_skip") == Some(&fairway_engine::template::Value::Bool(true))
 }
 
 fn bare(status: StatusCode) -> Response<Body> {

@@ -261,6 +261,8 @@ impl AccessLog for Kept {
 fn requests_are_logged_once_they_are_over() {
     let kept = Arc::new(Kept::default());
     let mut server = respond("hello");
+    let skip = json!({"match": [{"path": ["/health"]}], "handle": [{"handler": "vars", "log_skip": true}]});
+    server["routes"].as_array_mut().unwrap().insert(0, skip);
     server["logs"] = json!({"default_logger_name": "log0", "skip_hosts": ["quiet.example"]});
     let (running, address) = start_with(server, Some(Arc::clone(&kept) as Arc<dyn AccessLog>));
     let mut stream = connect(address);
@@ -269,6 +271,7 @@ fn requests_are_logged_once_they_are_over() {
         "GET /a?b HTTP/1.1\r\nhost: a.example\r\ncookie: c=d\r\n\r\n",
     );
     ask(&mut stream, "GET / HTTP/1.1\r\nhost: quiet.example\r\n\r\n");
+    ask(&mut stream, "GET /health HTTP/1.1\r\nhost: a.example\r\n\r\n");
     end(running, None);
     let kept = kept.0.lock().unwrap();
     let [(logger, entry)] = kept.as_slice() else {

@@ -35,6 +35,8 @@ pub(crate) enum SiteValue {
     ForceAutomate,
     /// `log`
     Log(SiteLog),
+    /// `bind`: where the site listens.
+    Bind(Vec<String>),
 }
 
 /// A `log` directive.

@@ -6,7 +6,7 @@ use fairway_caddyfile::Diagnostic;
 use indexmap::IndexMap;
 
 use super::super::address::{Address, Ports};
-use super::super::scope::Shared;
+use super::super::scope::{Shared, SiteValue};
 use super::site::Site;
 use crate::values::{NetworkAddress, join_network_address, split_network_address};
 
@@ -28,12 +28,27 @@ pub(super) struct PlacedSite {
     pub keys: Vec<usize>,
 }
 
-/// Places all sites.
-pub(super) fn place(sites: &[Site], bind: &[String], ports: Ports, shared: &mut Shared) -> Vec<Placed> {
+/// Places all sites; `default_bind` is for those that do not say where they listen.
+pub(super) fn place(
+    sites: &[Site],
+    default_bind: &[String],
+    ports: Ports,
+    shared: &mut Shared,
+) -> Vec<Placed> {
     let mut by_listener: BTreeMap<String, Vec<PlacedSite>> = BTreeMap::new();
     for (site, read) in sites.iter().enumerate() {
+        let own = read.values.iter().filter_map(|(_, value)| match value {
+            SiteValue::Bind(addresses) => Some(addresses),
+            _ => None,
+        });
+        let own: Vec<String> = own.flatten().cloned().collect();
+        let (bind, named) = if own.is_empty() {
+            (default_bind, "default_bind")
+        } else {
+            (&own[..], "bind")
+        };
         for (number, key) in read.keys.iter().enumerate() {
-            match listeners(key, bind, ports) {
+            match listeners(key, bind, named, ports) {
                 Ok(listeners) => {
                     for listener in listeners {
                         add(by_listener.entry(listener).or_default(), site, number);
@@ -66,7 +81,8 @@ fn add(placed: &mut Vec<PlacedSite>, site: usize, key: usize) {
     }
 }
 
-fn listeners(key: &Address, bind: &[String], ports: Ports) -> Result<Vec<String>, Diagnostic> {
+/// Where an address of a site listens. `named` is what gave `bind`.
+fn listeners(key: &Address, bind: &[String], named: &str, ports: Ports) -> Result<Vec<String>, Diagnostic> {
     let port = key.listener_port(ports);
     if key.scheme == "http" && port == ports.https || key.scheme == "https" && port == ports.http {
         let scheme = &key.scheme;
@@ -89,7 +105,7 @@ fn listeners(key: &Address, bind: &[String], ports: Ports) -> Result<Vec<String>
     bind.iter()
         .map(|text| {
             listener(text).map_err(|cause| {
-                let message = format!("cannot listen on `{text}`, which `default_bind` names: {cause}");
+                let message = format!("cannot listen on `{text}`, which `{named}` names: {cause}");
                 Diagnostic::error("invalid-value", &key.span, message)
             })
         })

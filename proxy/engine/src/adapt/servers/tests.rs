@@ -57,6 +57,30 @@ fn a_lone_site_without_host_is_not_wrapped() {
 }
 
 #[test]
+fn bind_chooses_where_a_site_listens() {
+    let site = |host: &str| json!([{"match": [{"host": [host]}], "handle": [routes(&json!([{"handle": [leaf()]}]))], "terminal": true}]);
+    check(
+        "{\ndefault_bind 127.0.0.9\n}\nhttp://a.test {\nbind 127.0.0.1\nbind ::1\nhandle\n}\nhttp://b.test {\nhandle\n}",
+        &json!({
+            "srv0": {"listen": ["127.0.0.1:80", "[::1]:80"], "routes": site("a.test")},
+            "srv1": {"listen": ["127.0.0.9:80"], "routes": site("b.test")},
+        }),
+    );
+    check_refused("http://a.test\nbind", &["2:1: `bind` needs an address"]);
+    check_refused(
+        "http://a.test\nbind ::1 {\nprotocol h1\n}",
+        &["3:1: `bind` has no subdirective `protocol`; did you mean `protocols`?"],
+    );
+    check_refused(
+        "http://a.test\nbind ::1 {\nprotocols h1\n}",
+        &[
+            "3:1: `protocols` for one address is a part of Caddy that Fairway does not have yet; \
+             the global option `servers { protocols … }` sets them for a server",
+        ],
+    );
+}
+
+#[test]
 fn addresses_choose_listeners() {
     let route = |host: &str| json!({"match": [{"host": [host]}], "terminal": true});
     check(
