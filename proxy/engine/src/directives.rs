@@ -22,7 +22,8 @@ use fairway_caddyfile::{Args, Diagnostic, Tier};
 use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
 use crate::handlers::{
-    self, authentication, encode, error, file_server, headers, invoke, respond, reverse_proxy, rewrite, vars,
+    self, authentication, copy_response, encode, error, file_server, headers, invoke, respond, reverse_proxy,
+    rewrite, vars,
 };
 use crate::matchers::Set;
 
@@ -60,6 +61,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     log_skip::DIRECTIVE_OLD_NAME,
     log_skip::DIRECTIVE,
     headers::HEADER,
+    copy_response::HEADERS,
     redir::DIRECTIVE,
     method::DIRECTIVE,
     rewrite::DIRECTIVE,
@@ -74,6 +76,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     route::DIRECTIVE,
     abort::DIRECTIVE,
     error::DIRECTIVE,
+    copy_response::DIRECTIVE,
     respond::DIRECTIVE,
     reverse_proxy::DIRECTIVE,
     file_server::DIRECTIVE,
@@ -87,8 +90,6 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
 /// Directives of Caddy that are not there yet; refused by name.
 pub(crate) const NOT_YET: &[&str] = &[
     "acme_server",
-    "copy_response",
-    "copy_response_headers",
     "forward_auth",
     "fs",
     "intercept",

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use crate::body::Body;
 use crate::error::HandlerError;
 use crate::handlers::Filter;
+use crate::handlers::reverse_proxy::Held;
 use crate::paths;
 use crate::template::Value;
 
@@ -162,6 +163,8 @@ pub struct Exchange {
     pub values: Names,
     /// The error that is handled now.
     pub error: Option<HandlerError>,
+    /// The upstream's response, for the routes of `handle_response`.
+    pub(crate) held: Option<Box<Held>>,
     /// Made when it is first asked for.
     uuid: OnceLock<uuid::Uuid>,
 }
@@ -200,6 +203,7 @@ impl Exchange {
             vars: Names::default(),
             values: Names::default(),
             error: None,
+            held: None,
             uuid: OnceLock::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! compiler names each one that is forgotten.
 
 pub mod authentication;
+pub mod copy_response;
 pub mod encode;
 pub mod error;
 pub mod file_server;
@@ -30,6 +31,10 @@ use crate::world::World;
 pub enum Config {
     /// `basic_auth`
     Authentication(authentication::Config),
+    /// `copy_response`
+    CopyResponse(copy_response::Config),
+    /// `copy_response_headers`
+    CopyResponseHeaders(copy_response::HeadersConfig),
     /// `encode`
     Encode(encode::Config),
     /// `error`
@@ -56,6 +61,8 @@ pub enum Config {
 #[derive(Debug)]
 pub(crate) enum Handler {
     Authentication(authentication::Authentication),
+    CopyResponse(copy_response::CopyResponse),
+    CopyResponseHeaders(copy_response::CopyResponseHeaders),
     Encode(encode::Encode),
     Error(error::Error),
     FileServer(file_server::FileServer),
@@ -112,6 +119,8 @@ impl Handler {
     pub(crate) fn compile(config: &Config, compiler: &mut Compiler<'_>) -> Result<Self, CompileError> {
         Ok(match config {
             Config::Authentication(config) => Self::Authentication(config.compile()?),
+            Config::CopyResponse(config) => Self::CopyResponse(config.compile()),
+            Config::CopyResponseHeaders(config) => Self::CopyResponseHeaders(config.compile()?),
             Config::Encode(config) => Self::Encode(config.compile()?),
             Config::Error(config) => Self::Error(config.compile()),
             Config::FileServer(config) => Self::FileServer(config.compile()?),
@@ -133,6 +142,8 @@ impl Handler {
     ) -> Result<Flow<'t>, HandlerError> {
         match self {
             Self::Authentication(handler) => Box::pin(handler.handle(exchange, world)).await,
+            Self::CopyResponse(handler) => handler.handle(exchange),
+            Self::CopyResponseHeaders(handler) => handler.handle(exchange),
             Self::Encode(handler) => Ok(handler.handle(exchange)),
             Self::Error(handler) => handler.handle(exchange),
             Self::FileServer(handler) => Box::pin(handler.handle(exchange, world)).await,

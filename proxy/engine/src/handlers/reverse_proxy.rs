@@ -72,8 +72,10 @@ pub use config::{
     ActiveHealthChecks, Config, HealthChecks, LoadBalancing, PassiveHealthChecks, ResponseHandler,
     Upstream as UpstreamConfig,
 };
+pub(crate) use forward::remove_hop_by_hop;
 pub(crate) use registry::BalancerKey;
 pub use registry::Registry;
+pub(crate) use response::Held;
 pub use response::Tunnel;
 pub use selection::Policy;
 
@@ -110,7 +112,7 @@ pub(crate) struct ReverseProxy {
     passive: Passive,
     trusted_proxies: Box<[IpNet]>,
     header_up: Option<CompiledOps>,
-    header_down: Option<HeaderDown>,
+    header_down: Option<Arc<HeaderDown>>,
     rewrite: Option<Rewrite>,
     request_buffers: Option<usize>,
     response_buffers: Option<usize>,
@@ -196,10 +198,10 @@ impl Config {
         compiler.add_check(balancer.check.as_ref());
         let headers = self.headers.clone().unwrap_or_default();
         let header_down = headers.response.as_ref().map(|response| {
-            Ok(HeaderDown {
+            Ok(Arc::new(HeaderDown {
                 require: response.require.as_ref().map(response_matcher::Config::compile),
                 ops: response.ops.compile()?,
-            })
+            }))
         });
         let ranges = self.trusted_proxies.iter();
         let ranges = ranges.map(|range| parse_range(range).map_err(CompileError::new));

@@ -42,7 +42,7 @@ pub(super) fn request_headers(exchange: &Exchange, trusted: &[IpNet]) -> HeaderM
 
 /// Removes from a response's headers what is between us and the upstream alone. `Trailer` stays: trailers are passed
 /// on, and have to be announced.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
         let names = lines

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::body::{guarded, read_ahead, unsized_body};
 use super::config::ResponseHandler;
-use super::{Apart, InFlight, ReverseProxy, forward};
+use super::{Apart, HeaderDown, InFlight, ReverseProxy, forward};
 use crate::body::Body;
 use crate::compile::{CompileError, Compiler};
 use crate::error::HandlerError;
@@ -44,10 +44,39 @@ enum Action {
 }
 
 /// A response that came from an upstream.
+#[derive(Debug)]
 pub(super) struct Passed {
     parts: http::response::Parts,
     body: Body,
     guard: InFlight,
+}
+
+/// A response that waits for routes to do something with it; dropped with its connection if they do not.
+#[derive(Debug)]
+pub(crate) struct Held {
+    passed: Passed,
+    header_down: Option<Arc<HeaderDown>>,
+    stream_timeout: Option<Duration>,
+}
+
+impl Held {
+    /// Its headers as they came.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.passed.parts.headers
+    }
+
+    /// Hands it to the client after all, with another status if there is one.
+    pub(crate) fn respond<'t>(
+        mut self,
+        status: Option<u16>,
+        exchange: &mut Exchange,
+    ) -> Result<Flow<'t>, HandlerError> {
+        if let Some(status) = status {
+            self.passed.replace_status(status)?;
+        }
+        self.passed
+            .finish(self.header_down.as_deref(), self.stream_timeout, exchange)
+    }
 }
 
 impl Responder {
@@ -142,28 +171,52 @@ impl ReverseProxy {
         });
         match responder.map(|responder| &responder.action) {
             None => {}
-            Some(Action::Routes(routes)) => return Ok(Flow::Enter(routes)),
+            Some(Action::Routes(routes)) => {
+                exchange.held = Some(Box::new(Held {
+                    passed,
+                    header_down: self.header_down.clone(),
+                    stream_timeout: self.stream_timeout,
+                }));
+                return Ok(Flow::Enter(routes));
+            }
             Some(Action::ReplaceStatus(template)) => {
                 let text = template.fill(exchange, Unknown::Empty);
                 let status: u16 = text
                     .parse()
                     .map_err(|_| HandlerError::internal(format!("`{text}` is no status code")))?;
                 if status != 0 {
-                    passed.parts.status = StatusCode::from_u16(status)
-                        .map_err(|_| HandlerError::internal(format!("{status} is no status code")))?;
+                    passed.replace_status(status)?;
                 }
             }
         }
-        if passed.parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(passed, exchange);
+        passed.finish(self.header_down.as_deref(), self.stream_timeout, exchange)
+    }
+}
+
+impl Passed {
+    fn replace_status(&mut self, status: u16) -> Result<(), HandlerError> {
+        self.parts.status = StatusCode::from_u16(status)
+            .map_err(|_| HandlerError::internal(format!("{status} is no status code")))?;
+        Ok(())
+    }
+
+    /// The response as the client gets it.
+    fn finish<'t>(
+        mut self,
+        header_down: Option<&HeaderDown>,
+        stream_timeout: Option<Duration>,
+        exchange: &mut Exchange,
+    ) -> Result<Flow<'t>, HandlerError> {
+        if self.parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(stream_timeout, exchange);
         }
-        let mut headers = std::mem::take(&mut passed.parts.headers);
+        let mut headers = std::mem::take(&mut self.parts.headers);
         forward::remove_hop_by_hop(&mut headers);
         exchange.response_headers.remove(http::header::SERVER);
-        let via = forward::via(passed.parts.version);
+        let via = forward::via(self.parts.version);
         exchange.response_headers.append(http::header::VIA, via);
-        if let Some(down) = &self.header_down {
-            let is_meant = |matcher: &ResponseMatcher| matcher.matches(passed.parts.status, &headers);
+        if let Some(down) = header_down {
+            let is_meant = |matcher: &ResponseMatcher| matcher.matches(self.parts.status, &headers);
             if down.require.as_ref().is_none_or(is_meant) {
                 down.ops.apply(&mut Apart {
                     headers: &mut headers,
@@ -173,29 +226,29 @@ impl ReverseProxy {
         }
         append(&mut exchange.response_headers, headers);
         Ok(Flow::Respond(Response {
-            status: passed.parts.status,
-            body: guarded(passed.body, passed.guard),
+            status: self.parts.status,
+            body: guarded(self.body, self.guard),
         }))
     }
 
     /// The upstream speaks another protocol from here on, and so does the client.
-    fn switch(&self, passed: Passed, exchange: &mut Exchange) -> Result<Flow<'_>, HandlerError> {
+    fn switch<'t>(self, limit: Option<Duration>, exchange: &mut Exchange) -> Result<Flow<'t>, HandlerError> {
         let asked = forward::upgrade_type(&exchange.headers);
-        if asked.is_none() || asked != forward::upgrade_type(&passed.parts.headers) {
+        if asked.is_none() || asked != forward::upgrade_type(&self.parts.headers) {
             return Err(HandlerError::new(
                 502,
                 "the upstream switched to a protocol that was not asked for",
             ));
         }
-        append(&mut exchange.response_headers, passed.parts.headers);
-        exchange.response_extensions.extend(passed.parts.extensions);
+        append(&mut exchange.response_headers, self.parts.headers);
+        exchange.response_extensions.extend(self.parts.extensions);
         exchange.response_extensions.insert(Tunnel {
-            limit: self.stream_timeout,
-            _in_flight: Arc::new(passed.guard),
+            limit,
+            _in_flight: Arc::new(self.guard),
         });
         Ok(Flow::Respond(Response {
             status: StatusCode::SWITCHING_PROTOCOLS,
-            body: passed.body,
+            body: self.body,
         }))
     }
 }

@@ -684,6 +684,58 @@ fn responses_are_handled() {
     );
 }
 
+#[test]
+fn a_held_response_is_copied_or_dropped() {
+    use crate::handlers::copy_response::{Config as Copy, HeadersConfig};
+    let proxy = proxy(json!({
+        "upstreams": [{"dial": "a:80"}],
+        "headers": {"response": {"set": {"X-Down": ["d"]}}},
+        "handle_response": [{"routes": [{"terminal": true}]}],
+    }));
+    let world = Memory::new(|_, _| {
+        let response = http::Response::builder()
+            .header("x-one", "1")
+            .header("x-two", "2")
+            .header("connection", "close")
+            .header("content-length", "4");
+        Ok(response.body(Body::from("body".to_owned())).unwrap())
+    });
+    let entered = || {
+        let mut exchange = exchange("GET /");
+        assert_eq!(status(&proxy, &mut exchange, &world), 0);
+        exchange
+    };
+
+    let copy: Copy = serde_json::from_value(json!({"status_code": 418})).unwrap();
+    let mut copied = entered();
+    let Ok(Flow::Respond(response)) = copy.compile().handle(&mut copied) else {
+        panic!("no response")
+    };
+    assert_eq!(response.status, 418);
+    assert_eq!(run(response.body.collect()).unwrap().to_bytes(), "body");
+    assert_eq!(copied.response_headers["x-one"], "1");
+    assert_eq!(copied.response_headers["x-down"], "d");
+    copy.compile().handle(&mut copied).unwrap_err();
+
+    let names = |config: Json| {
+        let mut exchange = entered();
+        let config: HeadersConfig = serde_json::from_value(config).unwrap();
+        config.compile().unwrap().handle(&mut exchange).unwrap();
+        let mut names: Vec<String> = exchange
+            .response_headers
+            .keys()
+            .map(ToString::to_string)
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(json!({})), ["x-one", "x-two"]);
+    assert_eq!(names(json!({"include": ["X-Two", "no name"]})), ["x-two"]);
+    assert_eq!(names(json!({"exclude": ["X-Two"]})), ["x-one"]);
+    // Whoever drops the exchange drops the response.
+    assert_eq!(proxy.upstreams[0].endpoint.requests(), 0);
+}
+
 fn config(header: &str) -> crate::config::Config {
     let handler = |dial: &str| {
         json!({"handler": "reverse_proxy", "upstreams": [{"dial": dial}],
