@@ -120,7 +120,7 @@ fn a_body_that_nobody_reads_has_a_limit() {
         1 << 30
     );
     assert!(ask(&mut stream, &head).ends_with("ok"));
-    let piece = [0; 64 * 1024];
+    let piece = vec![0; 64 * 1024];
     // It ends with an error long before all is sent.
     assert!((0..1 << 14).any(|_| stream.write_all(&piece).is_err()));
 }

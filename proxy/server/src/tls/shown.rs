@@ -1,5 +1,6 @@
 //! What stands in a certificate that a client showed, in the words of Caddy's placeholders.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use fairway_engine::exchange::certificate::Certificate;
@@ -116,7 +117,12 @@ fn encoded(text: &str) -> String {
         }
     }
     bytes.extend(text.bytes());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
+            hex
+        })
 }
 
 #[cfg(test)]
