@@ -81,6 +81,14 @@ pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<(Option<PathBuf>, Stri
 }
 
 fn adapt(path: Option<PathBuf>, text: String, seen: &mut Seen) -> anyhow::Result<Loaded> {
+    if text.trim().is_empty() {
+        // As in Caddy; and whoever watches may see a file between being emptied and being written.
+        let name = path.as_deref().unwrap_or(Path::new("standard input"));
+        bail!(
+            "{} is empty; a Caddyfile has at least a site, such as `:8080`",
+            name.display()
+        );
+    }
     let source = match &path {
         Some(path) => Source::from_file(Origin::operator(&path.to_string_lossy()), path.clone(), text),
         None => Source::new(Origin::operator("standard input"), "-", text),
@@ -216,6 +224,20 @@ fn fingerprint(path: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_file_is_no_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("Caddyfile");
+        std::fs::write(&file, "\n \n").unwrap();
+        let args = cli::Config {
+            file: Some(file),
+            adapter: None,
+            envfile: Vec::new(),
+        };
+        let error = load(&args).unwrap_err().to_string();
+        assert!(error.contains("is empty"), "{error}");
+    }
 
     #[test]
     fn what_was_read_is_current_until_one_of_the_files_changes() {

@@ -1,13 +1,13 @@
 //! A request above the HTTP library: rules of targets and hosts, the engine, upgrades, the access log.
 
 mod rules;
+pub(crate) mod unread;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
@@ -34,12 +34,6 @@ use crate::plan::Settings;
 use crate::traffic::Local;
 use crate::tunnel;
 use crate::watched::{Busy, Watch};
-
-/// How much of a body that no handler read is read to keep the connection, in bytes.
-const UNREAD: usize = 256 * 1024;
-
-/// And for how long.
-const UNREAD_TIME: Duration = Duration::from_secs(5);
 
 /// Where requests come from.
 pub(crate) struct Client {
@@ -72,15 +66,17 @@ pub(crate) async fn answer(
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let headless = parts.method == Method::HEAD && parts.version == Version::HTTP_2;
     // Whoever waits for leave to send a body does not get it when there is an answer already.
-    let drains = parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT);
+    let waits = parts.headers.contains_key(EXPECT);
     let tunnelled = parts.method == Method::CONNECT;
     if tunnelled {
         as_upgrade(&mut parts);
     }
     let body = if tunnelled || http_body::Body::is_end_stream(&incoming) {
         Body::Empty
-    } else {
+    } else if waits {
         Body::stream(incoming.map_err(BodyError::from))
+    } else {
+        Body::stream(unread::Guarded::new(incoming, client.local.unread.clone()))
     };
     let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
     exchange.headers.remove(HOST);
@@ -95,10 +91,6 @@ pub(crate) async fn answer(
     } else {
         spare_the_rest(serve(server, &mut exchange, services)).await
     };
-    let unread = exchange.body.take();
-    if drains && !unread.is_empty() {
-        client.local.tasks.spawn_local(drain(unread));
-    }
     let record = record.filter(|_| !is_kept_out_of_log(&exchange));
     let mut response = match served {
         Served::Response(response) => response,
@@ -147,22 +139,6 @@ fn spare_the_rest(serving: impl Future<Output = Served>) -> impl Future<Output =
             Served::Response(bare(StatusCode::INTERNAL_SERVER_ERROR))
         })
     })
-}
-
-/// Reads what no handler wanted of a request's body, while the response is on its way, so that the connection can carry
-/// another request. A body that is too long, or does not come, ends the connection instead.
-async fn drain(mut body: Body) {
-    let mut left = UNREAD;
-    let reading = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            left = match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(left) => left,
-                None => break,
-            };
-        }
-    };
-    // Either way the body is let go of.
-    let _ = tokio::time::timeout(UNREAD_TIME, reading).await;
 }
 
 /// Leaves the head alone: over HTTP/2 nobody else takes the body off an answer to HEAD.

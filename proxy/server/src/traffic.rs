@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::connection;
+use crate::request::unread;
 use crate::running::{Inbox, Phase, Published, Signal, Slot};
 use crate::watched::{self, Order, Watch};
 use crate::world::Services;
@@ -86,6 +87,7 @@ impl Seat {
     }
 
     async fn serve(mut self) {
+        let (unread, bodies) = mpsc::unbounded_channel();
         let local = Rc::new(Local {
             cache: RefCell::new(Cache::new(self.published)),
             services: Services::new(self.helpers),
@@ -94,7 +96,9 @@ impl Seat {
             watches: RefCell::default(),
             next_watch: Cell::new(0),
             draining: CancellationToken::new(),
+            unread,
         });
+        let reader = tokio::task::spawn_local(unread::receive(bodies, local.tasks.clone()));
         let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&local)));
         loop {
             let fresh = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
@@ -121,6 +125,7 @@ impl Seat {
             _ = self.signal.wait_for(|signal| signal.phase == Phase::Cut) => {}
         }
         sweeper.abort();
+        reader.abort();
     }
 }
 
@@ -134,6 +139,8 @@ pub(crate) struct Local {
     watches: RefCell<HashMap<u64, Arc<Watch>>>,
     next_watch: Cell<u64>,
     draining: CancellationToken,
+    /// Takes bodies that nobody reads to their end.
+    pub(crate) unread: unread::Sender,
 }
 
 impl Local {
