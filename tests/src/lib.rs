@@ -5,6 +5,7 @@
 //! Where to start reading: [`conversation`], which plays a `.case` file against a running server.
 
 pub mod conversation;
+pub mod ledger;
 mod missing;
 pub mod report;
 mod suite;
