@@ -31,6 +31,9 @@ struct Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", tail(&self.log()));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -110,7 +113,7 @@ struct Site {
 fn caddyfile(sites: &[Site], upstreams: &[Upstream; 2], generation: u32) -> String {
     let mut text = format!(
         "{{\n\tadmin off\n\tgrace_period {}s\n\tservers {{\n\t\tprotocols h1 h2c\n\t}}\n}}\n\
-         http://generation.test:0 {{\n\trespond \"{generation}\"\n}}\n",
+         http://generation.test:0 {{\n\trespond \"generation {generation}\"\n}}\n",
         GRACE.as_secs()
     );
     for (index, site) in sites.iter().enumerate() {
@@ -184,10 +187,11 @@ async fn play(form: &Form, folder: &Path) {
             _ => site.upstream = 1 - site.upstream,
         }
         put(folder, &caddyfile(&sites, &upstreams, generation));
-        let right = generation.to_string();
+        let right = format!("generation {generation}");
         wait("the change", async || {
             let told = client.ask("generation.test").await;
-            (told.expect("every generation answers") == right).then_some(())
+            let told = told.unwrap_or_else(|trouble| panic!("{trouble:?}\n{}", ledger.balance(&seen)));
+            (told == right).then_some(())
         })
         .await;
         kept.extend(client.keep_open(&host(index)).await);
