@@ -352,3 +352,33 @@ fn pace() -> tokio::time::Interval {
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pace
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Seen, Upstream};
+    use super::*;
+    use tokio::task::JoinSet;
+
+    #[test]
+    fn without_a_proxy_between_all_streams_are_answered() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let (ledger, seen) = (Ledger::default(), Seen::default());
+            let upstream = Upstream::start(&seen).await.expect("an upstream");
+            let client = Client::connect(upstream.http2, ledger.clone())
+                .await
+                .expect("it accepts connections");
+            let mut streams = JoinSet::new();
+            for _ in 0..500 {
+                let client = client.clone();
+                streams.spawn(async move { client.send(Kind::Stream, "a.test").await });
+            }
+            while streams.join_next().await.is_some() {}
+            let balance = ledger.balance(&seen);
+            assert!(balance.is_clean() && balance.total().ok == 500, "{balance}");
+        });
+    }
+}
