@@ -57,7 +57,12 @@ fn log(folder: &Path) -> String {
 fn a_changed_file_is_served_and_a_broken_one_is_told_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("Caddyfile");
-    let write = |text: &str| fs::write(&file, text).expect("the config is written");
+    // Put into its place whole: a file that is just being written may be read while it is still empty.
+    let write = |text: &str| {
+        let new = folder.path().join("Caddyfile.new");
+        fs::write(&new, text).expect("the config is written");
+        fs::rename(new, &file).expect("it takes its place");
+    };
     write(&site("first"));
     // The log lies beside the config: what is written to it must not count as a change.
     let output = File::create(folder.path().join("log")).expect("a log");
