@@ -59,9 +59,6 @@ impl Connector {
         transport: &Arc<Transport>,
         upgrade: bool,
     ) -> Result<Sender, BodyError> {
-        if transport.proxy_protocol.is_some() {
-            return Err("the PROXY protocol towards upstreams is not supported yet".into());
-        }
         match dial.network {
             Network::Tcp => {
                 let dialing = self.dial(&dial.address, transport.local_address);

@@ -29,12 +29,8 @@ pub struct Transport {
     pub write_timeout: Option<Duration>,
     /// What becomes of connections after a request.
     pub keepalive: KeepAlive,
-    /// How many connections to one address may exist in this process at once; no limit without it.
-    pub max_conns_per_host: Option<usize>,
     /// How many bytes the head of a response may have. 1 MiB.
     pub max_response_header: usize,
-    /// Whether connections begin with a header that names the client, and which.
-    pub proxy_protocol: Option<ProxyProtocol>,
     /// The address that connections are made from.
     pub local_address: Option<IpAddr>,
 }
@@ -86,15 +82,6 @@ pub struct KeepAlive {
     pub max_idle_per_host: usize,
 }
 
-/// A version of the PROXY protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProxyProtocol {
-    /// A line of text.
-    V1,
-    /// A binary header.
-    V2,
-}
-
 impl Default for Transport {
     /// Plain HTTP/1.1 as Caddy speaks it without a `transport`.
     fn default() -> Self {
@@ -115,9 +102,7 @@ impl Default for Transport {
                 idle: Duration::from_mins(2),
                 max_idle_per_host: 32,
             },
-            max_conns_per_host: None,
             max_response_header: 1 << 20,
-            proxy_protocol: None,
             local_address: None,
         }
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::Xxh64;
 
-use super::{ClientCertificate, KeepAlive, ProxyProtocol, Transport, UpstreamTls, Versions};
+use super::{ClientCertificate, KeepAlive, Transport, UpstreamTls, Versions};
 use crate::compile::CompileError;
 use crate::handlers::reverse_proxy::config::is_default;
 use crate::values::Duration;
@@ -192,16 +192,6 @@ impl HttpTransport {
                     .map_err(|_| CompileError::new(format!("`{text}` is no IP address")))?,
             ),
         };
-        let proxy_protocol = match self.proxy_protocol.as_str() {
-            "" => None,
-            "v1" => Some(ProxyProtocol::V1),
-            "v2" => Some(ProxyProtocol::V2),
-            other => {
-                return Err(CompileError::new(format!(
-                    "`{other}` is no version of the PROXY protocol"
-                )));
-            }
-        };
         let transport = Transport {
             id: 0,
             tls: self.tls.as_ref().map(TlsConfig::compile).transpose()?,
@@ -216,9 +206,7 @@ impl HttpTransport {
                 max_idle_per_host: count(keepalive.max_idle_conns_per_host)
                     .unwrap_or(defaults.keepalive.max_idle_per_host),
             },
-            max_conns_per_host: count(self.max_conns_per_host),
             max_response_header: count(self.max_response_header_size).unwrap_or(defaults.max_response_header),
-            proxy_protocol,
             local_address,
         };
         Ok(transport.with_id())
