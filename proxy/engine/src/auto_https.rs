@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::json;
@@ -148,7 +149,7 @@ fn redirect(
     for (listener, mut routes) in by_listener {
         // The exact before the wildcard, the longer before the shorter.
         routes.sort_by_key(|(host, _)| (host.is_empty(), host.contains('*'), usize::MAX - host.len()));
-        let routes = routes.into_iter().map(|(_, route)| route);
+        let routes = routes.into_iter().map(|(_, route)| Arc::new(route));
         let listens = |server: &&mut Server| {
             server
                 .listen
@@ -156,7 +157,7 @@ fn redirect(
                 .any(|listen| same_listener(listen, &listener))
         };
         if let Some(server) = servers.values_mut().find(listens) {
-            let has_host = |route: &Route| route.matches.iter().any(|set| set.host.is_some());
+            let has_host = |route: &Arc<Route>| route.matches.iter().any(|set| set.host.is_some());
             let at = server
                 .routes
                 .iter()
@@ -165,14 +166,14 @@ fn redirect(
             if has_names {
                 server.routes.splice(at..at, routes);
             }
-            server.routes.push(to_https(None, ports.https, ports));
+            server.routes.push(Arc::new(to_https(None, ports.https, ports)));
         } else {
             own.listen.push(listener);
             own.routes.extend(routes);
         }
     }
     if !own.listen.is_empty() {
-        own.routes.push(to_https(None, ports.https, ports));
+        own.routes.push(Arc::new(to_https(None, ports.https, ports)));
         servers.insert(REDIRECTS.to_owned(), own);
     }
 }

@@ -6,6 +6,8 @@ mod http;
 mod logging;
 mod tls;
 
+use std::sync::Arc;
+
 use fairway_caddyfile::Span;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +61,10 @@ impl Apps {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
+    /// Names it for good, as `@id` does in Caddy's JSON; what balancers and upstreams remember hangs on it, and nothing
+    /// of it is compiled twice. Unique among the routes of a config.
+    #[serde(rename = "@id", skip_serializing_if = "Option::is_none")]
+    pub id: Option<Arc<str>>,
     /// Of the routes of a list with the same group only the first that matches runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,

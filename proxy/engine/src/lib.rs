@@ -13,6 +13,7 @@
 pub mod adapt;
 pub mod auto_https;
 pub mod body;
+pub mod cluster;
 pub mod compile;
 pub mod config;
 mod directives;

@@ -9,6 +9,7 @@ use super::GlobalOptions;
 use super::consolidate::consolidate;
 use super::matcher::{self, Named};
 use super::order::{Item, Order};
+use crate::cluster::Cluster;
 use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
 use crate::directives::{DIRECTIVES, Directive, NOT_YET, Parse};
 use crate::handlers::subroute;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub named_routes: Vec<String>,
     /// The tags given to certificates of files, by their paths: `cert0`, `cert1`.
     pub certificate_tags: Vec<(String, String)>,
+    /// The other objects, if the text belongs to one of a cluster.
+    pub cluster: Option<Rc<dyn Cluster>>,
     /// How many loggers of sites got a name by their number: `log0`, `log1`.
     pub numbered_loggers: usize,
 }

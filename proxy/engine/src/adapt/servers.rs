@@ -8,7 +8,7 @@ mod logs;
 mod named;
 mod place;
 mod policies;
-mod site;
+pub(super) mod site;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +25,7 @@ use crate::config::{Config, Http, Server};
 use crate::directives::{DIRECTIVES, NOT_YET};
 use build::Builder;
 use named::NamedRoutes;
+pub(super) use named::flatten;
 use site::Site;
 
 /// A site as one server has it: a site whose addresses lie on several listeners is in several servers.
@@ -114,7 +115,7 @@ fn config(file: &File, shared: &mut Shared) -> Config {
 }
 
 /// A directive outside of every site looks like the address of one.
-fn remove_directives_as_addresses(file: &mut File, shared: &mut Shared) {
+pub(super) fn remove_directives_as_addresses(file: &mut File, shared: &mut Shared) {
     let is_directive =
         |name: &str| DIRECTIVES.iter().any(|directive| directive.name == name) || NOT_YET.contains(&name);
     file.sites.retain(|site| {

@@ -1,5 +1,7 @@
 //! `apps.http`: servers and their routes.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -71,15 +73,15 @@ pub struct Server {
     /// Reading a request while its response is written; always possible here.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub enable_full_duplex: bool,
-    /// In order.
+    /// In order. Shared, so that a config of many objects is put together without copying them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
     /// Where errors go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
     /// What `invoke` calls.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub named_routes: Option<IndexMap<String, Route>>,
+    pub named_routes: Option<IndexMap<String, Arc<Route>>>,
     /// How TLS is spoken, the first that fits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_connection_policies: Option<Vec<TlsConnectionPolicy>>,

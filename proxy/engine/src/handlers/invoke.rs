@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier, suggest};
+use fairway_caddyfile::{Args, Diagnostic, Tier, Token, suggest};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -35,7 +35,23 @@ pub struct Config {
 fn parse_directive(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
     let name = args.required("the name of a route")?;
     args.finish_line()?;
+    let name_in_config = resolve(name, scope)?;
+    scope.invoked.push(name_in_config.clone());
+    Ok(super::Config::Invoke(Config { name: name_in_config }))
+}
+
+/// The name under which the config has the route: in a cluster with its namespace, `shop/api`. The name is first one
+/// of the same text, then one of the other objects that its author may use.
+fn resolve(name: &Token, scope: &Scope<'_>) -> Result<String, Diagnostic> {
     let known = &scope.shared.named_routes;
+    if let Some(cluster) = &scope.shared.cluster {
+        return match cluster.named_route(&name.text, &name.origin) {
+            Ok(full) => Ok(full),
+            Err(notice) => Err(notice
+                .error(name)
+                .did_you_mean(suggest(&name.text, known.iter().map(String::as_str)))),
+        };
+    }
     if !known.contains(&name.text) {
         let message = format!("there is no named route `{}`", name.text);
         return Err(Diagnostic::error("unknown-named-route", name, message)
@@ -49,10 +65,7 @@ fn parse_directive(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<super::C
                     .map(|word| format!("did you mean `{word}`?")),
             ));
     }
-    scope.invoked.push(name.text.clone());
-    Ok(super::Config::Invoke(Config {
-        name: name.text.clone(),
-    }))
+    Ok(name.text.clone())
 }
 
 /// The run-time form.

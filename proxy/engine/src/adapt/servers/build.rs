@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fairway_caddyfile::Diagnostic;
 
@@ -57,13 +58,14 @@ impl<'b> Builder<'b> {
         };
         let mut policies = Policies::new(self.options, self.ports, &server);
         let mut facts: Vec<SiteFacts> = Vec::new();
+        let mut routes = Vec::new();
         let single = placed.sites.len() == 1;
         for placed in &placed.sites {
             let site = &mut sites[placed.site];
             let keys: Vec<Address> = placed.keys.iter().map(|key| site.keys[*key].clone()).collect();
             let borrowed: Vec<&Address> = keys.iter().collect();
             policies.add_site(&borrowed, &site.values, &mut server);
-            self.add_routes(site, &borrowed, single, &mut server);
+            self.add_routes(site, &borrowed, single, &mut routes, &mut server.errors);
             facts.push(SiteFacts {
                 keys,
                 values: Rc::clone(&site.values),
@@ -79,24 +81,31 @@ impl<'b> Builder<'b> {
         self.shared.diagnostics.extend(mistake);
         policies.shield(&facts);
         server.tls_connection_policies = policies.finish(&mut self.shared.diagnostics);
-        server.routes = consolidate(std::mem::take(&mut server.routes));
+        server.routes = consolidate(routes).into_iter().map(Arc::new).collect();
         (server, facts)
     }
 
     /// Adds the routes and error routes of a site. Those of a site that is alone and for all requests stand by
     /// themselves.
-    fn add_routes(&mut self, site: &mut Site, keys: &[&Address], single: bool, server: &mut Server) {
+    fn add_routes(
+        &mut self,
+        site: &mut Site,
+        keys: &[&Address],
+        single: bool,
+        list: &mut Vec<Route>,
+        errors: &mut Option<Errors>,
+    ) {
         let matchers = site::matchers(keys);
         let written = Written(keys.first().map(|key| key.span.clone()));
         self.shared.order.sort(&mut site.items);
         let mut invoked = Vec::new();
         let mut scope = Scope::new(self.shared, self.groups, &mut invoked);
         let routes = scope.assemble(site.items.clone(), false);
-        append(&mut server.routes, routes, &matchers, single, &written);
+        append(list, routes, &matchers, single, &written);
         if !site.errors.is_empty() {
             site.sort_errors();
             let routes = site.errors.iter().flat_map(|errors| errors.routes.clone());
-            let errors = server.errors.get_or_insert_with(Errors::default);
+            let errors = errors.get_or_insert_with(Errors::default);
             append(&mut errors.routes, routes.collect(), &matchers, single, &written);
         }
     }

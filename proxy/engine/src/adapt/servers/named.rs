@@ -1,6 +1,7 @@
 //! Named routes, and which servers get them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use fairway_caddyfile::{Diagnostic, NamedRoute};
 use indexmap::IndexMap;
@@ -15,7 +16,7 @@ pub(super) struct NamedRoutes(HashMap<String, Named>);
 
 #[derive(Debug)]
 struct Named {
-    route: Route,
+    route: Arc<Route>,
     /// The named routes that it invokes itself.
     invoked: Vec<String>,
 }
@@ -31,7 +32,13 @@ impl NamedRoutes {
             let routes = scope.routes(&route.block.segments);
             let mut flat = flatten(routes);
             flat.written = Written(Some(route.name.span.clone()));
-            named.insert(route.name.text.clone(), Named { route: flat, invoked });
+            named.insert(
+                route.name.text.clone(),
+                Named {
+                    route: Arc::new(flat),
+                    invoked,
+                },
+            );
         }
         Self(named)
     }
@@ -61,12 +68,12 @@ impl NamedRoutes {
     pub(super) fn reached<'n>(
         &'n self,
         names: impl IntoIterator<Item = &'n String>,
-    ) -> Option<IndexMap<String, Route>> {
+    ) -> Option<IndexMap<String, Arc<Route>>> {
         let mut reached = BTreeMap::new();
         let mut pending: Vec<&String> = names.into_iter().collect();
         while let Some(name) = pending.pop() {
             if let Some(named) = self.0.get(name).filter(|_| !reached.contains_key(name)) {
-                reached.insert(name.clone(), named.route.clone());
+                reached.insert(name.clone(), Arc::clone(&named.route));
                 pending.extend(&named.invoked);
             }
         }
@@ -119,7 +126,7 @@ fn endless<'n>(
 }
 
 /// One route of all: if there is but one, and for all requests, it is that one.
-fn flatten(mut routes: Vec<Route>) -> Route {
+pub(in crate::adapt) fn flatten(mut routes: Vec<Route>) -> Route {
     if let [only] = &mut *routes
         && only.matches.is_empty()
     {

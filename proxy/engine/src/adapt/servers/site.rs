@@ -15,7 +15,7 @@ use crate::matchers::{Set, host, path};
 
 /// A site.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(in crate::adapt) struct Site {
     /// Its addresses; those that cannot be read are left out.
     pub keys: Vec<Address>,
     /// Its routes. Each server that has the site sorts them again.
@@ -30,7 +30,7 @@ pub(super) struct Site {
 
 impl Site {
     /// Reads a site.
-    pub(super) fn read(site: &Written, shared: &mut Shared, groups: &mut u32) -> Self {
+    pub(in crate::adapt) fn read(site: &Written, shared: &mut Shared, groups: &mut u32) -> Self {
         let mut keys = Vec::new();
         for key in &site.keys {
             match Address::parse(key) {
@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// Sorts the error routes: those for all errors last, the others in reverse.
-    pub(super) fn sort_errors(&mut self) {
+    pub(in crate::adapt) fn sort_errors(&mut self) {
         let is_for_all = |errors: &Errors| errors.routes.first().is_none_or(|route| route.matches.is_empty());
         go_sort(&mut self.errors, |a, b| !is_for_all(a) || is_for_all(b));
     }
