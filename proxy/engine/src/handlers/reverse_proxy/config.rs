@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::selection::Policy;
 use super::transport;
+use crate::cluster::ServicePort;
 use crate::config::Route;
 use crate::handlers::{headers, rewrite};
 use crate::matchers::Set;
@@ -28,9 +29,9 @@ pub struct Config {
     /// The upstreams.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<Upstream>,
-    /// Upstreams that are looked up; refused when compiled, for now.
+    /// Upstreams that come and go while the config stays; in place of `upstreams`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dynamic_upstreams: Option<serde_json::Value>,
+    pub dynamic_upstreams: Option<DynamicUpstreams>,
     /// How long written bytes may wait for more of them. Fairway never lets them wait.
     #[serde(skip_serializing_if = "Duration::is_zero")]
     pub flush_interval: Duration,
@@ -76,6 +77,39 @@ pub struct Upstream {
     /// How many requests it takes at once; no limit at 0.
     #[serde(skip_serializing_if = "is_default")]
     pub max_requests: i64,
+}
+
+/// Where upstreams come from that come and go while the config stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, try_from = "serde_json::Value")]
+pub enum DynamicUpstreams {
+    /// The endpoints of Services.
+    Kubernetes(KubernetesUpstreams),
+    /// Another source, by its name in `source`; refused when compiled.
+    Other(serde_json::Value),
+}
+
+/// `{"source": "kubernetes", "services": […]}`: Fairway's `http.reverse_proxy.upstreams.kubernetes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "source", rename = "kubernetes")]
+pub struct KubernetesUpstreams {
+    /// The Service ports whose endpoints are the upstreams, in the order in which `first` and `weighted_round_robin`
+    /// choose among them.
+    pub services: Vec<ServicePort>,
+}
+
+impl TryFrom<serde_json::Value> for DynamicUpstreams {
+    type Error = serde_json::Error;
+
+    fn try_from(mut value: serde_json::Value) -> Result<Self, Self::Error> {
+        if value["source"] != "kubernetes" {
+            return Ok(Self::Other(value));
+        }
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("source");
+        }
+        serde_json::from_value(value).map(Self::Kubernetes)
+    }
 }
 
 /// How an upstream is chosen.
@@ -201,4 +235,61 @@ pub struct ResponseHandler {
 /// Whether a field has its type's default, and so is left out.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(json: &Value, expected: Option<&[&str]>) {
+        let read: DynamicUpstreams = serde_json::from_value(json.clone()).unwrap();
+        let services = match &read {
+            DynamicUpstreams::Kubernetes(source) => {
+                Some(source.services.iter().map(ToString::to_string).collect())
+            }
+            DynamicUpstreams::Other(_) => None,
+        };
+        let expected = expected.map(|ports| ports.iter().map(|&port| port.to_owned()).collect::<Vec<_>>());
+        assert_eq!(services, expected, "{json}");
+        assert_eq!(&serde_json::to_value(&read).unwrap(), json, "reads back");
+    }
+
+    #[track_caller]
+    fn check_refused(json: &Value, part: &str) {
+        let error = serde_json::from_value::<DynamicUpstreams>(json.clone()).expect_err(part);
+        assert!(error.to_string().contains(part), "{json}: {error}");
+    }
+
+    #[test]
+    fn service_ports_are_read() {
+        let services = json!([{"namespace": "shop", "name": "api", "port": "8080"},
+            {"namespace": "web", "name": "b", "port": "http"}]);
+        check(
+            &json!({"source": "kubernetes", "services": services}),
+            Some(&["shop/api:8080", "web/b:http"]),
+        );
+        check(
+            &json!({"source": "a", "name": "x", "resolver": {"addresses": ["b"]}}),
+            None,
+        );
+        check(&json!({}), None);
+        check(&json!("x"), None);
+    }
+
+    #[test]
+    fn mistakes_in_service_ports_are_told() {
+        check_refused(&json!({"source": "kubernetes"}), "missing field `services`");
+        check_refused(
+            &json!({"source": "kubernetes", "services": [], "x": 1}),
+            "unknown field `x`",
+        );
+        let service = json!({"namespace": "shop", "name": "api"});
+        check_refused(
+            &json!({"source": "kubernetes", "services": [service]}),
+            "missing field `port`",
+        );
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
@@ -48,7 +49,12 @@ pub struct Check {
     max_size: usize,
     expect_status: Option<u16>,
     expect_body: Option<Regex>,
-    asked: Box<[Asked]>,
+    /// The address that is asked in place of each upstream's own.
+    instead: Option<Target>,
+    /// The port that is asked in place of the upstream's own.
+    port: Option<u16>,
+    /// Changes when upstreams come and go.
+    asked: ArcSwap<Vec<Asked>>,
 }
 
 /// An upstream that is asked.
@@ -62,33 +68,20 @@ struct Asked {
 }
 
 impl Check {
-    /// Of upstreams with fixed addresses; those with placeholders are not asked.
-    pub(super) fn compile(
-        config: &ActiveHealthChecks,
-        upstreams: &[Upstream],
-        transport: impl Fn(&Target) -> Arc<Transport>,
-    ) -> Result<Option<Self>, CompileError> {
+    /// Without upstreams yet; see [`follow`](Self::follow).
+    pub(super) fn compile(config: &ActiveHealthChecks) -> Result<Option<Self>, CompileError> {
         if config.uri.is_empty() && config.path.is_empty() && config.port == 0 {
             return Ok(None);
         }
         let error = |message: String| CompileError::new(message).within("health_checks");
-        let mut asked = Vec::new();
-        for upstream in upstreams {
-            let Address::Fixed(target) = &upstream.address else {
-                continue;
-            };
-            let target = place(config, target).map_err(error)?;
-            let host = match target.dial.network {
-                Network::Unix => "localhost".into(),
-                Network::Tcp => target.dial.address.clone(),
-            };
-            asked.push(Asked {
-                host,
-                transport: transport(&target),
-                dial: target.dial,
-                endpoint: Arc::clone(&upstream.endpoint),
-            });
-        }
+        let instead = match config.upstream.as_str() {
+            "" => None,
+            dial => Some(Target::parse(dial).map_err(error)?),
+        };
+        let port = match config.port {
+            0 => None,
+            port => Some(u16::try_from(port).map_err(|_| error(format!("{port} is no port")))?),
+        };
         let uri = if config.uri.is_empty() {
             &config.path
         } else {
@@ -135,15 +128,51 @@ impl Check {
                 .ok()
                 .filter(|&status| status > 0),
             expect_body,
-            asked: asked.into(),
+            instead,
+            port,
+            asked: ArcSwap::default(),
         }))
+    }
+
+    /// From now on these are asked; those whose address has placeholders are not.
+    pub(super) fn follow(&self, upstreams: &[Arc<Upstream>], transport: impl Fn(&Target) -> Arc<Transport>) {
+        let asked = upstreams.iter().filter_map(|upstream| {
+            let Address::Fixed(target) = &upstream.address else {
+                return None;
+            };
+            let target = self.place(target);
+            let host = match target.dial.network {
+                Network::Unix => "localhost".into(),
+                Network::Tcp => target.dial.address.clone(),
+            };
+            Some(Asked {
+                host,
+                transport: transport(&target),
+                dial: target.dial,
+                endpoint: Arc::clone(&upstream.endpoint),
+            })
+        });
+        self.asked.store(Arc::new(asked.collect()));
+    }
+
+    /// Where an upstream is asked.
+    fn place(&self, target: &Target) -> Target {
+        let host = match target.dial.network {
+            Network::Tcp => &*target.host,
+            Network::Unix => "localhost",
+        };
+        match (&self.instead, self.port) {
+            (Some(instead), _) => instead.clone(),
+            (None, Some(port)) => Target::tcp(host, port),
+            (None, None) => target.clone(),
+        }
     }
 
     /// Asks all upstreams at once and takes note of their answers. Dropping the future leaves those that have not
     /// answered as they were.
     pub async fn probe<W: World>(&self, world: &W) {
-        let mut pending: Vec<_> = self
-            .asked
+        let asked = self.asked.load_full();
+        let mut pending: Vec<_> = asked
             .iter()
             .map(|asked| Box::pin(self.probe_one(asked, world)))
             .collect();
@@ -160,7 +189,8 @@ impl Check {
 
     /// Whether all upstreams were found working, or not yet found broken.
     pub fn is_healthy(&self) -> bool {
-        self.asked.iter().all(|asked| asked.endpoint.is_healthy())
+        let asked = self.asked.load();
+        asked.iter().all(|asked| asked.endpoint.is_healthy())
     }
 
     async fn probe_one<W: World>(&self, asked: &Asked, world: &W) {
@@ -239,22 +269,6 @@ impl Check {
             Err("the body is not as expected".to_owned())
         }
     }
-}
-
-/// Where an upstream is asked.
-fn place(config: &ActiveHealthChecks, target: &Target) -> Result<Target, String> {
-    if !config.upstream.is_empty() {
-        return Target::parse(&config.upstream);
-    }
-    if config.port == 0 {
-        return Ok(target.clone());
-    }
-    let port = u16::try_from(config.port).map_err(|_| format!("{} is no port", config.port))?;
-    let host = match target.dial.network {
-        Network::Tcp => &*target.host,
-        Network::Unix => "localhost",
-    };
-    Target::parse(&crate::paths::join_host_port(host, &port.to_string()))
 }
 
 /// The target of a redirect; it goes to the same upstream.

@@ -1,17 +1,22 @@
 //! What outlives a table: the state of balancers and upstreams, so that a swap keeps what its config did not change.
 //!
 //! An upstream is known by its scope (a server, or a named route), its address and its health checks; a balancer by
-//! its scope, its whole config, and its place among equal ones. What no table names any more is forgotten.
+//! its scope, its whole config, and its place among equal ones; an endpoint of a Service by its Service port, its
+//! address and its health checks. What no table names any more is forgotten.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::health::Check;
+use super::lane::{Group, GroupKey, Lane, Services};
+use super::selection::Policy;
 use super::upstreams::{Endpoint, FailurePolicy};
+use crate::cluster::ServicePort;
 
 /// The long-lived state behind all tables of a process. A copy is the same registry. Locked only while configs are
-/// compiled, never by a request.
+/// compiled and endpoints are set, never by a request.
 #[derive(Clone, Debug, Default)]
 pub struct Registry(Arc<Mutex<Entries>>);
 
@@ -19,6 +24,7 @@ pub struct Registry(Arc<Mutex<Entries>>);
 struct Entries {
     endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
     balancers: HashMap<BalancerKey, Weak<Balancer>>,
+    services: Services,
 }
 
 /// Which upstream.
@@ -51,6 +57,38 @@ pub(super) struct Balancer {
 }
 
 impl Registry {
+    /// Sets the addresses of a Service port, in any order, none included; requests see them at once, and those under way
+    /// keep their endpoint. What is known of an address that stays is kept. Gives whether anybody names the port: if
+    /// nobody does, the addresses are not kept.
+    pub fn set_endpoints(&self, port: &ServicePort, addresses: &[SocketAddr]) -> bool {
+        self.entries().services.set(port, addresses)
+    }
+
+    /// The Service ports that are named by tables that live, or by requests under way, in order. A table names its ports
+    /// as soon as it is compiled.
+    pub fn named_services(&self) -> Vec<ServicePort> {
+        self.entries().services.named()
+    }
+
+    /// Whether the endpoints of a named Service port were set since it is named, be they none.
+    pub fn has_answer(&self, port: &ServicePort) -> bool {
+        self.entries().services.has_answer(port)
+    }
+
+    pub(super) fn group<E>(
+        &self,
+        port: &ServicePort,
+        key: GroupKey,
+        make: impl FnOnce() -> Result<Group, E>,
+    ) -> Result<Arc<Group>, E> {
+        self.entries().services.group(port, key, make)
+    }
+
+    /// What a handler with these groups and this policy, which compiles, chooses from.
+    pub(super) fn lane(&self, groups: Box<[Arc<Group>]>, policy: Option<&Policy>) -> Arc<Lane> {
+        self.entries().services.lane(groups, policy)
+    }
+
     pub(super) fn endpoint(&self, key: EndpointKey, policy: Option<FailurePolicy>) -> Arc<Endpoint> {
         find_or_make(&mut self.entries().endpoints, key, || Endpoint::new(policy))
     }
@@ -68,6 +106,7 @@ impl Registry {
         entries
             .balancers
             .retain(|_, balancer| balancer.strong_count() > 0);
+        entries.services.prune();
     }
 
     /// Nothing is left half changed by a panic, so a poisoned lock is as good as any.

@@ -34,6 +34,8 @@ struct Matchers {
 #[derive(Debug)]
 pub(super) enum Failure {
     NoUpstream,
+    /// These Services have no endpoints.
+    NoEndpoints(String),
     /// Nothing was sent.
     Connect(String),
     /// It may have arrived.
@@ -81,7 +83,9 @@ impl Policy {
     /// Whether it is safe, or wanted all the same, to send it again after a failure.
     pub(super) fn may_repeat(&self, failure: &Failure, method: &Method, exchange: &mut Exchange) -> bool {
         match failure {
-            Failure::NoUpstream | Failure::Connect(_) | Failure::Response(_) => true,
+            Failure::NoUpstream | Failure::NoEndpoints(_) | Failure::Connect(_) | Failure::Response(_) => {
+                true
+            }
             Failure::Exchange(_) | Failure::Timeout(_) if self.matchers.is_empty() => *method == Method::GET,
             Failure::Exchange(_) | Failure::Timeout(_) => {
                 exchange.values.set(IS_TRANSPORT_ERROR, Value::Bool(true));
@@ -147,6 +151,7 @@ impl From<Failure> for HandlerError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::NoUpstream => Self::new(503, "no upstreams available"),
+            Failure::NoEndpoints(services) => Self::new(503, format!("no endpoints for {services}")),
             Failure::Connect(message) | Failure::Exchange(message) => Self::new(502, message),
             Failure::Timeout(message) => Self::new(504, message),
             Failure::Response(status) => Self::new(

@@ -1,7 +1,9 @@
 //! Which upstream gets a request: the policies of `lb_policy`.
 
 mod parse;
+mod services;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,6 +15,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh64::Xxh64;
 
 use super::config::is_default;
+use super::pool::Members;
 use super::upstreams::{Upstream, now};
 use crate::compile::CompileError;
 use crate::exchange::Exchange;
@@ -227,16 +230,19 @@ impl Cookie {
         })
     }
 
-    fn select(&self, pool: &[Upstream], robin: &AtomicU32, exchange: &Exchange, at: u64) -> Option<Choice> {
+    fn select(&self, members: &Members, robin: &AtomicU32, exchange: &Exchange, at: u64) -> Option<Choice> {
         if let Some(value) = cookie(exchange, &self.name) {
             let is_it =
-                |(upstream, hash): (&Upstream, &str)| upstream.is_available(at) && is_equal(hash, value);
-            let mut pairs = pool.iter().zip(self.values.iter().map(|hash| &**hash));
+                |(upstream, hash): (&Arc<Upstream>, &str)| upstream.is_available(at) && is_equal(hash, value);
+            let mut pairs = members
+                .upstreams
+                .iter()
+                .zip(self.values.iter().map(|hash| &**hash));
             if let Some(index) = pairs.position(is_it) {
                 return Some(Choice { index, cookie: None });
             }
         }
-        let mut choice = self.fallback.select(pool, robin, exchange)?;
+        let mut choice = self.fallback.select(members, robin, exchange)?;
         choice.cookie = HeaderValue::try_from(self.header(choice.index, is_secure(exchange))).ok();
         Some(choice)
     }
@@ -258,8 +264,9 @@ impl Cookie {
 
 impl Selection {
     /// Chooses one of the available upstreams, if there is one.
-    pub(super) fn select(&self, pool: &[Upstream], robin: &AtomicU32, exchange: &Exchange) -> Option<Choice> {
+    pub(super) fn select(&self, members: &Members, robin: &AtomicU32, exchange: &Exchange) -> Option<Choice> {
         let at = now();
+        let pool = &*members.upstreams;
         let available = || {
             let numbered = pool.iter().enumerate();
             numbered.filter(|(_, upstream)| upstream.is_available(at))
@@ -284,8 +291,12 @@ impl Selection {
                     .map(|_| turn())
                     .find(|&index| pool[index].is_available(at))
             }
+            Self::WeightedRoundRobin(weights) if !members.services.is_empty() => {
+                services::weighted(weights, members, robin, at)
+            }
             Self::WeightedRoundRobin(weights) if weights.len() < 2 => (!pool.is_empty()).then_some(0),
             Self::WeightedRoundRobin(weights) => weighted(weights, pool, robin, at),
+            Self::First if !members.services.is_empty() => services::first(members, robin, at),
             Self::First => available().map(|(index, _)| index).next(),
             Self::IpHash => by_hash(available(), &exchange.connection.remote.ip().to_string()),
             Self::ClientIpHash => by_hash(available(), &exchange.client_ip.to_string()),
@@ -298,19 +309,19 @@ impl Selection {
                     .map(|(_, value)| value)
                     .collect();
                 match values.join(",").as_str() {
-                    "" => return fallback.select(pool, robin, exchange),
+                    "" => return fallback.select(members, robin, exchange),
                     value => by_hash(available(), value),
                 }
             }
             Self::Host(fallback) => match &*exchange.host {
-                "" => return fallback.select(pool, robin, exchange),
+                "" => return fallback.select(members, robin, exchange),
                 host => by_hash(available(), host),
             },
             Self::Header(name, fallback) => match exchange.headers.get(name).map(HeaderValue::as_bytes) {
-                None | Some(b"") => return fallback.select(pool, robin, exchange),
+                None | Some(b"") => return fallback.select(members, robin, exchange),
                 Some(value) => by_hash(available(), value),
             },
-            Self::Cookie(cookie) => return cookie.select(pool, robin, exchange, at),
+            Self::Cookie(cookie) => return cookie.select(members, robin, exchange, at),
         };
         index.map(|index| Choice { index, cookie: None })
     }
@@ -328,7 +339,7 @@ fn any(indexes: impl Iterator<Item = usize>) -> Option<usize> {
 }
 
 /// The one with the fewest requests, any of them if they are several.
-fn least_requests(pool: &[Upstream], indexes: impl Iterator<Item = usize>) -> Option<usize> {
+fn least_requests(pool: &[Arc<Upstream>], indexes: impl Iterator<Item = usize>) -> Option<usize> {
     let mut best: Option<(usize, usize)> = None;
     let mut equals = 0;
     for index in indexes {
@@ -352,7 +363,7 @@ fn least_requests(pool: &[Upstream], indexes: impl Iterator<Item = usize>) -> Op
 
 /// As in Caddy: the turn gives a place among the upstreams with a weight, which is then counted off among those that
 /// are also available, so that a failure moves turns to neighbours. Upstreams beyond the weights have none.
-fn weighted(weights: &[u32], pool: &[Upstream], robin: &AtomicU32, at: u64) -> Option<usize> {
+fn weighted(weights: &[u32], pool: &[Arc<Upstream>], robin: &AtomicU32, at: u64) -> Option<usize> {
     let total: u32 = weights.iter().sum();
     let turn = robin.fetch_add(1, Ordering::Relaxed).wrapping_add(1) % total;
     let mut sum = 0;
@@ -371,7 +382,7 @@ fn weighted(weights: &[u32], pool: &[Upstream], robin: &AtomicU32, at: u64) -> O
 
 /// The highest of the hashes of address and key: the others' coming and going does not matter.
 fn by_hash<'p>(
-    pool: impl Iterator<Item = (usize, &'p Upstream)>,
+    pool: impl Iterator<Item = (usize, &'p Arc<Upstream>)>,
     key: &(impl AsRef<[u8]> + ?Sized),
 ) -> Option<usize> {
     let hash = |upstream: &Upstream| {
@@ -432,31 +443,32 @@ mod tests {
     use crate::handlers::reverse_proxy::upstreams::{Address, Endpoint, FailurePolicy};
     use crate::test_util::exchange;
 
-    fn pool(count: usize) -> Vec<Upstream> {
+    fn pool(count: usize) -> Members {
         let policy = FailurePolicy {
             lifetime: std::time::Duration::from_hours(1),
             max_fails: 1,
         };
         let upstream = |number| {
             let dial = format!("10.0.0.{number}:80");
-            Upstream {
+            Arc::new(Upstream {
                 address: Address::new(&dial).unwrap(),
                 text: dial.into(),
                 max_requests: Some(10),
                 endpoint: Arc::new(Endpoint::new(Some(policy))),
-            }
+                transport: None,
+            })
         };
-        (0..count).map(upstream).collect()
+        (0..count).map(upstream).collect::<Box<[_]>>().into()
     }
 
-    fn selection(policy: &str, pool: &[Upstream]) -> Selection {
+    fn selection(policy: &str, pool: &Members) -> Selection {
         let policy: Policy = serde_json::from_str(policy).unwrap();
-        let dials: Vec<&str> = pool.iter().map(|upstream| &*upstream.text).collect();
+        let dials: Vec<&str> = pool.upstreams.iter().map(|upstream| &*upstream.text).collect();
         policy.compile(&dials).unwrap()
     }
 
     /// What is chosen one after the other.
-    fn choose(policy: &str, pool: &[Upstream], request: &str, times: usize) -> Vec<Option<usize>> {
+    fn choose(policy: &str, pool: &Members, request: &str, times: usize) -> Vec<Option<usize>> {
         let (selection, robin, exchange) = (selection(policy, pool), AtomicU32::new(0), exchange(request));
         let choices = (0..times).map(|_| selection.select(pool, &robin, &exchange));
         choices.map(|choice| choice.map(|choice| choice.index)).collect()
@@ -486,18 +498,22 @@ mod tests {
         let request = "GET /?a=b\nX-A: b";
         for policy in POLICIES {
             let pool = pool(3);
-            pool[0].endpoint.fail(now());
-            pool[2].endpoint.miss(1);
+            pool.upstreams[0].endpoint.fail(now());
+            pool.upstreams[2].endpoint.miss(1);
             assert_eq!(
                 set(choose(policy, &pool, request, 20)),
                 BTreeSet::from([1]),
                 "{policy}"
             );
-            let full: Vec<_> = (0..10).map(|_| pool[1].endpoint.begin()).collect();
+            let full: Vec<_> = (0..10).map(|_| pool.upstreams[1].endpoint.begin()).collect();
             assert_eq!(choose(policy, &pool, request, 1), [None], "{policy}");
             drop(full);
             assert_eq!(choose(policy, &pool, request, 1), [Some(1)], "{policy}");
-            assert_eq!(choose(policy, &[], request, 1), [None], "{policy}");
+            assert_eq!(
+                choose(policy, &Members::default(), request, 1),
+                [None],
+                "{policy}"
+            );
         }
     }
 
@@ -512,9 +528,9 @@ mod tests {
     fn fewest_requests_win() {
         let pool = pool(3);
         let _held = [
-            pool[0].endpoint.begin(),
-            pool[0].endpoint.begin(),
-            pool[2].endpoint.begin(),
+            pool.upstreams[0].endpoint.begin(),
+            pool.upstreams[0].endpoint.begin(),
+            pool.upstreams[2].endpoint.begin(),
         ];
         assert_eq!(set(choose(POLICIES[2], &pool, "GET /", 20)), BTreeSet::from([1]));
         assert_eq!(set(choose(POLICIES[1], &pool, "GET /", 20)), BTreeSet::from([1]));
@@ -533,11 +549,67 @@ mod tests {
     #[test]
     fn upstreams_beyond_the_weights_get_nothing() {
         let pool = pool(3);
-        pool[0].endpoint.fail(now());
+        pool.upstreams[0].endpoint.fail(now());
         let two = r#"{"policy":"weighted_round_robin","weights":[1,0]}"#;
         assert_eq!(choose(two, &pool, "GET /", 1), [None]);
         let two = r#"{"policy":"weighted_round_robin","weights":[1,1]}"#;
         assert_eq!(set(choose(two, &pool, "GET /", 4)), BTreeSet::from([1]));
+    }
+
+    /// Endpoints of Services, as many of each as said.
+    fn services(counts: &[usize]) -> Members {
+        let mut members = pool(counts.iter().sum());
+        let mut start = 0;
+        let range = |&count: &usize| {
+            start += count;
+            start - count..start
+        };
+        members.services = counts.iter().map(range).collect();
+        members
+    }
+
+    #[track_caller]
+    fn check_services(policy: &str, counts: &[usize], away: &[usize], expected: &[usize]) {
+        let members = services(counts);
+        for &index in away {
+            members.upstreams[index].endpoint.fail(now());
+        }
+        let found = choose(policy, &members, "GET /", expected.len());
+        let expected: Vec<_> = expected.iter().map(|&index| Some(index)).collect();
+        assert_eq!(found, expected, "{policy} {counts:?} without {away:?}");
+    }
+
+    #[test]
+    fn first_takes_the_first_service_with_an_endpoint() {
+        let first = POLICIES[5];
+        check_services(first, &[2, 2], &[], &[0, 1, 0, 1]);
+        check_services(first, &[2, 2], &[0], &[1, 1]);
+        check_services(first, &[2, 2], &[0, 1], &[2, 3, 2]);
+        check_services(first, &[0, 1], &[], &[0, 0]);
+        assert_eq!(choose(first, &services(&[0, 0]), "GET /", 1), [None]);
+    }
+
+    #[test]
+    fn weights_are_of_services() {
+        let weights = |weights: &str| format!(r#"{{"policy":"weighted_round_robin","weights":{weights}}}"#);
+        check_services(&weights("[2,1]"), &[2, 2], &[], &[0, 1, 2, 0, 1, 3]);
+        check_services(&weights("[1,1]"), &[3, 1], &[], &[0, 3, 1, 3, 2, 3, 0]);
+        check_services(&weights("[2,1]"), &[2, 2], &[0, 1], &[2, 3, 2]);
+        check_services(&weights("[2,1]"), &[0, 1], &[], &[0, 0]);
+        check_services(&weights("[1,0]"), &[1, 1], &[], &[0, 0]);
+        check_services(&weights("[1,1]"), &[1, 1, 1], &[], &[0, 1, 0, 1]);
+        check_services(&weights("[3]"), &[2], &[], &[0, 1, 0]);
+        check_services(&weights("[3]"), &[2], &[0], &[1, 1]);
+        assert_eq!(choose(&weights("[1,0]"), &services(&[0, 1]), "GET /", 1), [None]);
+        assert_eq!(choose(&weights("[1,1]"), &services(&[0, 0]), "GET /", 1), [None]);
+    }
+
+    #[test]
+    fn other_policies_see_all_endpoints_of_services() {
+        for policy in &POLICIES[..4] {
+            let found = set(choose(policy, &services(&[1, 2]), "GET /", 300));
+            assert_eq!(found.len(), 3, "{policy}");
+        }
     }
 
     #[test]
@@ -554,7 +626,7 @@ mod tests {
             let chosen = set(choose(policy, &pool, request, 5));
             assert_eq!(chosen.len(), 1, "{policy}");
             let other = (0..5).find(|index| !chosen.contains(index)).unwrap();
-            pool[other].endpoint.fail(now());
+            pool.upstreams[other].endpoint.fail(now());
             assert_eq!(set(choose(policy, &pool, request, 5)), chosen, "{policy}");
         }
     }
@@ -599,7 +671,7 @@ mod tests {
                 cookie: None
             }
         );
-        pool[2].endpoint.fail(now());
+        pool.upstreams[2].endpoint.fail(now());
         let choice = selection.select(&pool, &robin, &back).unwrap();
         assert_eq!((choice.index, choice.cookie.is_some()), (0, true));
     }

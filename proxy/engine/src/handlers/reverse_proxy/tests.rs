@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value as Json, json};
 
+use super::pool::Upstreams;
+use super::upstreams::Endpoint;
 use super::{Config, Registry, ReverseProxy, Tunnel};
 use crate::body::Body;
 use crate::compile::{Compiler, compile};
@@ -75,6 +77,15 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 fn proxy(config: Json) -> ReverseProxy {
     let config: Config = serde_json::from_value(config).unwrap();
     config.compile(&mut Compiler::default()).unwrap()
+}
+
+/// What is known of an upstream that is there now.
+fn endpoint(proxy: &ReverseProxy, index: usize) -> Arc<Endpoint> {
+    let upstream = match &proxy.upstreams {
+        Upstreams::Fixed(pool) => Arc::clone(&pool.members.upstreams[index]),
+        Upstreams::Lane(lane) => Arc::clone(&lane.pool().members.upstreams[index]),
+    };
+    Arc::clone(&upstream.endpoint)
 }
 
 fn ok() -> http::Response<Body> {
@@ -636,9 +647,9 @@ fn upgrades_pass() {
     assert!(upgrading.response_extensions.get::<Join>().is_some());
     let tunnel = upgrading.response_extensions.get::<Tunnel>().unwrap();
     assert_eq!(tunnel.limit, Some(Duration::from_mins(1)));
-    assert_eq!(proxy.upstreams[0].endpoint.requests(), 1);
+    assert_eq!(endpoint(&proxy, 0).requests(), 1);
     drop(upgrading);
-    assert_eq!(proxy.upstreams[0].endpoint.requests(), 0);
+    assert_eq!(endpoint(&proxy, 0).requests(), 0);
     let world = Memory::new(|_, _| Ok(http::Response::builder().status(101).body(Body::Empty).unwrap()));
     assert_eq!(status(&proxy, &mut exchange("GET /"), &world), 502);
 }
@@ -733,7 +744,7 @@ fn a_held_response_is_copied_or_dropped() {
     assert_eq!(names(json!({"include": ["X-Two", "no name"]})), ["x-two"]);
     assert_eq!(names(json!({"exclude": ["X-Two"]})), ["x-one"]);
     // Whoever drops the exchange drops the response.
-    assert_eq!(proxy.upstreams[0].endpoint.requests(), 0);
+    assert_eq!(endpoint(&proxy, 0).requests(), 0);
 }
 
 fn config(header: &str) -> crate::config::Config {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use super::transport::Transport;
 use crate::exchange::Exchange;
 use crate::template::{Template, Unknown};
 use crate::values::NetworkAddress;
@@ -156,6 +157,8 @@ pub(super) struct Upstream {
     /// How many requests it takes at once.
     pub max_requests: Option<usize>,
     pub endpoint: Arc<Endpoint>,
+    /// How it is spoken to, if not as the handler says.
+    pub transport: Option<Arc<Transport>>,
 }
 
 /// Where an upstream is.
@@ -234,17 +237,25 @@ impl Target {
                 address.network
             ));
         }
-        let port = address.start_port;
-        let joined = crate::paths::join_host_port(&address.host, &port.to_string());
+        let target = Self::tcp(&address.host, address.start_port);
         Ok(Self {
-            text: format!("{}/{joined}", address.network).into(),
+            text: format!("{}/{}", address.network, target.dial.address).into(),
+            ..target
+        })
+    }
+
+    /// A port of a host.
+    pub(super) fn tcp(host: &str, port: u16) -> Self {
+        let joined = crate::paths::join_host_port(host, &port.to_string());
+        Self {
+            text: format!("tcp/{joined}").into(),
             dial: Dial {
                 address: joined.into(),
                 network: Network::Tcp,
             },
-            host: address.host.into(),
+            host: host.into(),
             port,
-        })
+        }
     }
 }
 
