@@ -10,6 +10,7 @@ pub mod expression;
 pub mod header;
 pub mod header_regexp;
 pub mod host;
+pub mod ingress_path;
 pub mod method;
 pub mod not;
 pub mod path;
@@ -40,6 +41,9 @@ pub struct Set {
     /// `path`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<path::Config>,
+    /// `ingress_path`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_path: Option<ingress_path::Config>,
     /// `method`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<method::Config>,
@@ -88,7 +92,7 @@ pub(crate) struct Entry {
     pub parse: fn(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic>,
 }
 
-/// All matchers that a Caddyfile may name.
+/// All matchers that a Caddyfile may name; [`ingress_path`] has no syntax in one.
 pub(crate) const MATCHERS: &[Entry] = &[
     client_ip::MATCHER,
     expression::MATCHER,
@@ -114,6 +118,7 @@ pub(crate) enum Matcher {
     Header(header::Header),
     HeaderRegexp(header_regexp::HeaderRegexp),
     Host(host::Host),
+    IngressPath(ingress_path::IngressPath),
     Method(method::Method),
     Not(not::Not),
     Path(path::Path),
@@ -135,6 +140,7 @@ impl Matcher {
             Self::Header(matcher) => Ok(matcher.matches(exchange)),
             Self::HeaderRegexp(matcher) => Ok(matcher.matches(exchange)),
             Self::Host(matcher) => Ok(matcher.matches(exchange)),
+            Self::IngressPath(matcher) => matcher.matches(exchange),
             Self::Method(matcher) => Ok(matcher.matches(exchange)),
             Self::Not(matcher) => matcher.matches(exchange),
             Self::Path(matcher) => Ok(matcher.matches(exchange)),
@@ -154,6 +160,7 @@ impl Set {
         let Self {
             host,
             path,
+            ingress_path,
             method,
             protocol,
             header,
@@ -176,6 +183,9 @@ impl Set {
         }
         if let Some(config) = path {
             matchers.push(Matcher::Path(config.compile()));
+        }
+        if let Some(config) = ingress_path {
+            matchers.push(Matcher::IngressPath(config.compile()?));
         }
         if let Some(config) = protocol {
             matchers.push(Matcher::Protocol(config.compile()));
