@@ -280,6 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_with_a_secret_gets_tls_and_redirects_and_no_issuer() {
+        let secret = json!({ "via": "kubernetes", "namespace": "shop", "name": "shop-tls" });
+        let policy = json!({ "subjects": ["a.test"], "get_certificate": [secret] });
+        let mut config = config(&json!({
+            "srv0": { "listen": [":443"], "routes": [site("a.test")] },
+            "srv1": { "listen": [":80"], "routes": [site("b.test"), { "handle": [{ "handler": "subroute" }] }] },
+        }));
+        let tls = json!({ "automation": { "policies": [policy] } });
+        config.apps.tls = serde_json::from_value(tls).unwrap();
+        assert!(names(&mut config).is_empty());
+        let servers = config.apps.http.unwrap().servers;
+        assert!(servers["srv0"].tls_connection_policies.is_some());
+        let redirect = &servers["srv1"].routes[1];
+        assert_eq!(redirect.matches[0].host.as_ref().unwrap().0, ["a.test"]);
+    }
+
+    #[test]
     fn knows_which_names_qualify() {
         for name in ["a.test", "*.a.test", "localhost", "127.0.0.1"] {
             assert!(qualifies(name), "{name}");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use http::{AutomaticHttps, Errors, Http, IpSource, ListenerWrapper, Logs, Server, TlsConnectionPolicy};
 pub use logging::{Log, Logging};
-pub use tls::{Automation, Policy, Tls};
+pub use tls::{Automation, Manager, Policy, Tls};
 
 use crate::handlers;
 use crate::matchers;

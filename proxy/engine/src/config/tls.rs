@@ -65,9 +65,10 @@ pub struct Policy {
     /// From whom, in order: `{"module": "internal"}`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<Json>,
-    /// Who has them already.
+    /// Who has them already. One that names a Secret needs no issuer, and may have none; without subjects it is the
+    /// certificate of all names that have no other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub get_certificate: Vec<Json>,
+    pub get_certificate: Vec<Manager>,
     /// Ask for the must-staple extension.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub must_staple: bool,
@@ -92,4 +93,74 @@ pub struct Policy {
     /// Responders by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ocsp_overrides: Option<IndexMap<String, String>>,
+}
+
+/// Who has a certificate already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "via", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Manager {
+    /// A server that is asked at the handshake.
+    Http {
+        /// Where.
+        url: String,
+    },
+    /// A Secret of the cluster, of the type `kubernetes.io/tls`. Its key never stands in a config.
+    Kubernetes {
+        /// The Secret's namespace.
+        namespace: String,
+        /// The Secret's name.
+        name: String,
+    },
+    /// The Tailscale daemon of this machine.
+    Tailscale {},
+}
+
+impl Policy {
+    /// Whether its certificates stand in Secrets of the cluster.
+    pub fn takes_secrets(&self) -> bool {
+        let is_secret = |manager: &Manager| matches!(manager, Manager::Kubernetes { .. });
+        self.get_certificate.iter().any(is_secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(manager: &Json, expected: Option<Manager>) {
+        let read: Result<Manager, _> = serde_json::from_value(manager.clone());
+        assert_eq!(read.as_ref().ok(), expected.as_ref(), "{manager}");
+        if let Some(expected) = expected {
+            assert_eq!(serde_json::to_value(expected).unwrap(), *manager);
+        }
+    }
+
+    #[test]
+    fn a_manager_is_known_by_its_module() {
+        let secret = Manager::Kubernetes {
+            namespace: "shop".to_owned(),
+            name: "shop-tls".to_owned(),
+        };
+        let asked = Manager::Http {
+            url: "http://x".to_owned(),
+        };
+        check(
+            &json!({"via": "kubernetes", "namespace": "shop", "name": "shop-tls"}),
+            Some(secret),
+        );
+        check(&json!({"via": "http", "url": "http://x"}), Some(asked));
+        check(&json!({"via": "tailscale"}), Some(Manager::Tailscale {}));
+        for wrong in [
+            json!({}),
+            json!({"via": "kubernetes", "name": "shop-tls"}),
+            json!({"via": "kubernetes", "namespace": "shop"}),
+            json!({"via": "kubernetes", "namespace": "shop", "name": "shop-tls", "key": "x"}),
+            json!({"via": "vault", "name": "x"}),
+        ] {
+            check(&wrong, None);
+        }
+    }
 }

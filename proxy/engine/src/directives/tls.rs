@@ -30,16 +30,16 @@ mod client_auth;
 mod tests;
 
 use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::{Directive, Parse};
 use crate::adapt::https::issuers;
 use crate::adapt::settings::{
-    Object, append, flag, invalid, named, no_dns_provider, one_of, operator_only, operator_only_word, put,
-    ratio, single, text, texts,
+    Object, append, flag, invalid, no_dns_provider, one_of, operator_only, operator_only_word, put, ratio,
+    single, text, texts,
 };
 use crate::adapt::{Scope, SiteValue};
-use crate::config::{Policy, TlsConnectionPolicy};
+use crate::config::{Manager, Policy, TlsConnectionPolicy};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "tls",
@@ -284,10 +284,9 @@ fn words(
 }
 
 /// `get_certificate http URL`
-fn get_certificate(mut args: Args<'_>) -> Result<Json, Diagnostic> {
+fn get_certificate(mut args: Args<'_>) -> Result<Manager, Diagnostic> {
     let kind = args.required("who has the certificate: `http`")?;
     one_of(kind, &["http"])?;
-    let mut manager = named("via", "http");
-    put(&mut manager, "url", single(&mut args, "a URL")?.text.as_str());
-    Ok(manager.into())
+    let url = single(&mut args, "a URL")?.text.clone();
+    Ok(Manager::Http { url })
 }

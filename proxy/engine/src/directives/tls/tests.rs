@@ -1,6 +1,7 @@
 //! Cases of `tls`.
 
 use fairway_caddyfile::{Options, Origin, Source};
+use serde_json::Value as Json;
 
 use super::*;
 use crate::adapt::Shared;
