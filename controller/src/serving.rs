@@ -7,7 +7,7 @@ use fairway_engine::config::Config;
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_engine::table::Table;
 use fairway_engine::{auto_https, compile};
-use fairway_server::tls::{Loaded, Tls};
+use fairway_server::tls::{Loaded, Secrets, Tls};
 use fairway_server::{Plan, plan};
 
 /// A config that can be served.
@@ -29,7 +29,7 @@ pub(crate) fn prepare(
     let loaded = Loaded::new(&config)?;
     let managed = auto_https::apply(&mut config, |name| loaded.covers(name))?;
     let table = Arc::new(compile(&config, registry)?);
-    let tls = Arc::new(Tls::new(&config, loaded, &managed, storage)?);
+    let tls = Arc::new(Tls::new(&config, loaded, &managed, &Secrets::default(), storage)?);
     let plan = plan(&config)?;
     Ok(Prepared {
         config,

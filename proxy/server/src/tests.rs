@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::tls::{Loaded, Tls};
+use crate::tls::{Loaded, Secrets, Tls};
 use crate::{AccessLog, Ending, Entry, Options, Plan, Running, plan};
 
 type Parts = (Arc<fairway_engine::table::Table>, Plan, Tls);
@@ -16,7 +16,14 @@ type Parts = (Arc<fairway_engine::table::Table>, Plan, Tls);
 fn parts(server: &Value) -> Parts {
     let config = serde_json::from_value(json!({"apps": {"http": {"servers": {"srv0": server}}}})).unwrap();
     let table = Arc::new(fairway_engine::compile(&config, &fairway_engine::Registry::default()).unwrap());
-    let tls = Tls::new(&config, Loaded::new(&config).unwrap(), &[], None).unwrap();
+    let tls = Tls::new(
+        &config,
+        Loaded::new(&config).unwrap(),
+        &[],
+        &Secrets::default(),
+        None,
+    )
+    .unwrap();
     (table, plan(&config).unwrap(), tls)
 }
 

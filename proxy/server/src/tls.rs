@@ -6,7 +6,9 @@
 mod authority;
 mod certificates;
 mod client;
+mod pair;
 mod policy;
+mod secrets;
 mod shown;
 
 use std::collections::HashMap;
@@ -17,14 +19,19 @@ use std::sync::Arc;
 
 use fairway_engine::auto_https::{Issuer, Managed};
 use fairway_engine::config::Config;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use authority::Authority;
 use certificates::Certificates;
+pub use pair::PairError;
 use policy::Policy;
+pub use secrets::{SecretPair, Secrets};
 pub(crate) use shown::shown;
+
+/// The fatal alert `unrecognized_name`, as it is sent before anything is encrypted.
+const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 
 /// Why a config's TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -97,15 +104,19 @@ impl Loaded {
 }
 
 impl Tls {
-    /// TLS for a completed config. `managed` are the names that automatic HTTPS found; `storage` is a folder that keeps
+    /// TLS for a completed config. `managed` are the names that automatic HTTPS found; `secrets` hold, now and later,
+    /// what the config names of the cluster; `storage` is a folder that keeps
     /// the local authority over restarts, so that it needs to be trusted only once; without it (or where it cannot be
     /// written) every start has a new one.
     pub fn new(
         config: &Config,
         loaded: Loaded,
         managed: &[Managed],
+        secrets: &Secrets,
         storage: Option<PathBuf>,
     ) -> Result<Self, TlsError> {
+        let mut certificates = loaded.0;
+        certificates.refer(config, secrets)?;
         let public = managed.iter().filter(|managed| managed.issuer == Issuer::Acme);
         let public: Vec<&str> = public.map(|managed| managed.name.as_str()).collect();
         if !public.is_empty() {
@@ -113,7 +124,6 @@ impl Tls {
                 names: public.join(", "),
             });
         }
-        let mut certificates = loaded.0;
         if !managed.is_empty() {
             let authority = Arc::new(Authority::open(storage)?);
             for managed in managed {
@@ -136,6 +146,7 @@ impl Tls {
             let policies = policies.collect::<Result<_, _>>()?;
             servers.insert(name.clone(), Arc::new(TlsServer { policies }));
         }
+        secrets.forget_unnamed();
         Ok(Self { servers })
     }
 
@@ -156,14 +167,17 @@ impl TlsServer {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        let policy = self
-            .policies
-            .iter()
-            .find(|policy| policy.fits(name.as_deref(), &hello));
-        let Some(policy) = policy else {
-            return Err(io::Error::other("no connection policy is for this client"));
+        let policy = self.policies.iter().find(|policy| policy.fits(name.as_deref()));
+        if policy.is_some_and(Policy::drops) {
+            return Err(io::Error::other("the connection policy refuses this client"));
+        }
+        let config = policy.and_then(|policy| policy.config(name.as_deref(), local, &hello));
+        let Some(config) = config else {
+            let mut stream = start.io;
+            stream.write_all(UNRECOGNIZED_NAME).await?;
+            stream.shutdown().await?;
+            return Err(io::Error::other("no certificate is for this client"));
         };
-        let config = policy.config(name.as_deref(), local)?;
         start.into_stream(config).await
     }
 }

@@ -11,11 +11,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,
 };
-use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
 use super::TlsError;
-use super::certificates::certified_key;
+use super::pair::Pair;
 
 const LEAF: Duration = Duration::hours(12);
 const ROOT: Duration = Duration::days(3650);
@@ -31,7 +30,7 @@ pub(super) struct Authority {
 /// A certificate of a while.
 #[derive(Debug)]
 pub(super) struct Issued {
-    pub key: Arc<CertifiedKey>,
+    pub pair: Arc<Pair>,
     renew_at: OffsetDateTime,
 }
 
@@ -110,9 +109,10 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         (params.not_before, params.not_after) = (now - SKEW, now + LEAF);
         let certificate = params.signed_by(&key, &self.issuer).map_err(unusable)?;
-        let key = certified_key(name, certificate.pem().as_bytes(), key.serialize_pem().as_bytes())?;
+        let pair = Pair::new(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
+            .map_err(|error| TlsError::unusable(format!("a local certificate for {name}"), error))?;
         Ok(Issued {
-            key: Arc::new(key),
+            pair: Arc::new(pair),
             renew_at: now + LEAF * 2 / 3,
         })
     }

@@ -1,32 +1,45 @@
-//! Certificates by name: those that were loaded, and those that are issued here.
+//! Certificates by name: those that were loaded, those that are issued here, and those that stand in Secrets.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use fairway_engine::config::Config;
+use fairway_engine::config::{Config, Manager, Policy};
+use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{SignatureScheme, SupportedCipherSuite};
 use serde_json::Value as Json;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::TlsError;
 use super::authority::{Authority, Issued};
+use super::pair::Pair;
+use super::secrets::{Secret, Secrets};
 
 /// Certificates by the names that they are for.
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
-    by_name: HashMap<String, Vec<Entry>>,
+    exact: HashMap<String, Vec<Entry>>,
+    /// Of `*.a.test`, by `a.test`.
+    wildcard: HashMap<String, Vec<Entry>>,
+    /// For whoever gets no other.
+    default: Vec<Entry>,
+}
+
+/// Who asks, as far as it matters for the choice among several certificates.
+pub(super) struct Client<'a> {
+    pub hello: &'a ClientHello<'a>,
+    /// The suites that we offer.
+    pub suites: &'a [SupportedCipherSuite],
+    /// Marks of certificates to prefer.
+    pub tags: &'a [String],
 }
 
 #[derive(Debug, Clone)]
 enum Entry {
-    Loaded {
-        key: Arc<CertifiedKey>,
-        tags: Arc<[String]>,
-    },
+    Loaded { pair: Arc<Pair>, tags: Arc<[String]> },
     Issued(Arc<Issuing>),
+    Secret(Arc<Secret>),
 }
 
 /// A certificate that is renewed when its time comes.
@@ -49,10 +62,7 @@ impl Certificates {
                 "load_pem" => list
                     .iter()
                     .try_for_each(|pair| self.add(pair, |text| Ok(text.as_bytes().to_vec())))?,
-                other => {
-                    let message = "Fairway has no such source of certificates";
-                    return Err(TlsError::unusable(format!("tls.certificates.{other}"), message));
-                }
+                other => return Err(no_source(format!("tls.certificates.{other}"))),
             }
         }
         Ok(())
@@ -67,14 +77,48 @@ impl Certificates {
         let tags = pair.get("tags").and_then(Json::as_array).into_iter().flatten();
         let tags = tags.filter_map(Json::as_str).map(str::to_owned).collect();
         let what = certificate.lines().next().unwrap_or_default();
-        let certified = certified_key(what, &read(certificate)?, &read(key)?)?;
-        let names = names(&certified.cert[0]).map_err(|message| TlsError::unusable(what, message))?;
+        let pair = Pair::new(&read(certificate)?, &read(key)?);
+        let pair = Arc::new(pair.map_err(|error| TlsError::unusable(what, error))?);
         let entry = Entry::Loaded {
-            key: Arc::new(certified),
+            pair: Arc::clone(&pair),
             tags,
         };
-        for name in names {
-            self.by_name.entry(name).or_default().push(entry.clone());
+        for name in pair.subjects() {
+            self.insert(name, entry.clone());
+        }
+        Ok(())
+    }
+
+    /// Takes the names whose certificates stand in Secrets, now or later.
+    pub(super) fn refer(&mut self, config: &Config, secrets: &Secrets) -> Result<(), TlsError> {
+        let automation = config.apps.tls.as_ref().and_then(|tls| tls.automation.as_ref());
+        for policy in automation.into_iter().flat_map(|automation| &automation.policies) {
+            self.refer_one(policy, secrets)?;
+        }
+        Ok(())
+    }
+
+    fn refer_one(&mut self, policy: &Policy, secrets: &Secrets) -> Result<(), TlsError> {
+        if policy.takes_secrets() && !policy.issuers.is_empty() {
+            let what = format!("the policy for {}", policy.subjects.join(", "));
+            return Err(TlsError::unusable(
+                what,
+                "certificates in Secrets have no issuers",
+            ));
+        }
+        for manager in &policy.get_certificate {
+            let secret = match manager {
+                Manager::Kubernetes { namespace, name } => secrets.named(namespace, name),
+                Manager::Http { .. } => return Err(no_source("tls.get_certificate.http")),
+                Manager::Tailscale {} => return Err(no_source("tls.get_certificate.tailscale")),
+            };
+            let entry = Entry::Secret(secret);
+            for subject in &policy.subjects {
+                self.insert(subject, entry.clone());
+            }
+            if policy.subjects.is_empty() {
+                self.default.push(entry);
+            }
         }
         Ok(())
     }
@@ -88,8 +132,17 @@ impl Certificates {
             authority,
             current,
         }));
-        self.by_name.entry(name).or_default().push(entry);
+        self.insert(&name, entry);
         Ok(())
+    }
+
+    fn insert(&mut self, name: &str, entry: Entry) {
+        let name = name.to_ascii_lowercase();
+        let entries = match name.strip_prefix("*.") {
+            Some(parent) => self.wildcard.entry(parent.to_owned()),
+            None => self.exact.entry(name),
+        };
+        entries.or_default().push(entry);
     }
 
     /// Whether a certificate is for a name, itself or as a wildcard.
@@ -97,44 +150,46 @@ impl Certificates {
         !self.candidates(&name.to_ascii_lowercase()).is_empty()
     }
 
-    /// The certificate for a name; among several, one that carries one of `tags`.
-    pub(super) fn find(&self, name: &str, tags: &[String]) -> Option<Arc<CertifiedKey>> {
-        let candidates = self.candidates(name);
-        let tagged = |entry: &&Entry| match entry {
-            Entry::Loaded { tags: own, .. } => own.iter().any(|tag| tags.contains(tag)),
-            Entry::Issued(_) => false,
-        };
-        candidates
-            .iter()
-            .find(tagged)
-            .or_else(|| candidates.first())
-            .map(Entry::key)
+    /// The certificate for a name. Where those of the very name cannot be used, none with a wildcard is taken: it may
+    /// be somebody else's.
+    pub(super) fn find(&self, name: &str, client: &Client<'_>) -> Option<Arc<CertifiedKey>> {
+        choose(self.candidates(name), name, client)
+    }
+
+    /// The certificate for those who get no other; `name` is what they asked for.
+    pub(super) fn find_default(&self, name: &str, client: &Client<'_>) -> Option<Arc<CertifiedKey>> {
+        choose(&self.default, name, client)
     }
 
     fn candidates(&self, name: &str) -> &[Entry] {
-        let wildcard = || {
-            let (_, parent) = name.split_once('.')?;
-            self.by_name.get(&format!("*.{parent}"))
-        };
-        self.by_name
-            .get(name)
-            .or_else(wildcard)
-            .map_or(&[], Vec::as_slice)
+        // Certificates for `*.a.test` are asked for by this very name, too.
+        let wildcard = || self.wildcard.get(name.split_once('.')?.1);
+        let exact = self.exact.get(name);
+        exact.or_else(wildcard).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Entry {
-    fn key(&self) -> Arc<CertifiedKey> {
+    /// The pair as it is now, if there is one.
+    fn pair(&self) -> Option<Arc<Pair>> {
         match self {
-            Self::Loaded { key, .. } => Arc::clone(key),
-            Self::Issued(issuing) => issuing.key(),
+            Self::Loaded { pair, .. } => Some(Arc::clone(pair)),
+            Self::Issued(issuing) => Some(issuing.pair()),
+            Self::Secret(secret) => secret.pair(),
+        }
+    }
+
+    fn has_one_of(&self, tags: &[String]) -> bool {
+        match self {
+            Self::Loaded { tags: own, .. } => own.iter().any(|tag| tags.contains(tag)),
+            Self::Issued(_) | Self::Secret(_) => false,
         }
     }
 }
 
 impl Issuing {
     /// The certificate as it is now. A failure to renew leaves the old one, and is tried again next time.
-    fn key(&self) -> Arc<CertifiedKey> {
+    fn pair(&self) -> Arc<Pair> {
         let current = self.current.load();
         if current.is_due() {
             match self.authority.issue(&self.name) {
@@ -142,8 +197,47 @@ impl Issuing {
                 Err(error) => tracing::warn!(name = self.name, %error, "renewing a local certificate"),
             }
         }
-        Arc::clone(&self.current.load().key)
+        Arc::clone(&self.current.load().pair)
     }
+}
+
+impl Client<'_> {
+    /// Whether it can check signatures of a key, by one of the suites that we have in common.
+    fn takes(&self, key: &CertifiedKey) -> bool {
+        let (suites, schemes) = (self.hello.cipher_suites(), self.hello.signature_schemes());
+        let mut common = self.suites.iter().filter(|ours| suites.contains(&ours.suite()));
+        common.any(|suite| match suite {
+            SupportedCipherSuite::Tls13(_) => key.key.choose_scheme(schemes).is_some(),
+            // A suite of TLS 1.2 is for keys of one kind.
+            SupportedCipherSuite::Tls12(suite) => {
+                let both = suite.sign.iter().filter(|scheme| schemes.contains(scheme));
+                let both: Vec<SignatureScheme> = both.copied().collect();
+                key.key.choose_scheme(&both).is_some()
+            }
+        })
+    }
+}
+
+/// The first of several with the fewest faults.
+fn choose(entries: &[Entry], name: &str, client: &Client<'_>) -> Option<Arc<CertifiedKey>> {
+    if let [only] = entries {
+        return Some(Arc::clone(&only.pair()?.key));
+    }
+    let now = SystemTime::now();
+    let usable = entries.iter().filter_map(|entry| Some((entry, entry.pair()?)));
+    let best = usable.min_by_key(|(entry, pair)| {
+        (
+            !entry.has_one_of(client.tags),
+            !client.takes(&pair.key),
+            !pair.covers(name),
+            pair.not_after() < now,
+        )
+    });
+    best.map(|(_, pair)| Arc::clone(&pair.key))
+}
+
+fn no_source(what: impl Into<String>) -> TlsError {
+    TlsError::unusable(what, "Fairway has no such source of certificates")
 }
 
 fn read_file(path: &str) -> Result<Vec<u8>, TlsError> {
@@ -151,52 +245,4 @@ fn read_file(path: &str) -> Result<Vec<u8>, TlsError> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// A chain and its key, which must belong together.
-pub(super) fn certified_key(what: &str, chain: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
-    let unusable = |error: rustls_pki_types::pem::Error| TlsError::unusable(what, error);
-    let chain = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unusable)?;
-    if chain.is_empty() {
-        return Err(TlsError::unusable(what, "there is no certificate in it"));
-    }
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|error| TlsError::unusable(format!("the key of {what}"), error))?;
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let certified =
-        CertifiedKey::from_der(chain, key, &provider).map_err(|error| TlsError::unusable(what, error))?;
-    Ok(certified)
-}
-
-/// The names of a certificate, lower case; addresses as text.
-fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, String> {
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
-    let mut names = Vec::new();
-    let alternative = parsed
-        .subject_alternative_name()
-        .map_err(|error| error.to_string())?;
-    for name in alternative
-        .iter()
-        .flat_map(|extension| &extension.value.general_names)
-    {
-        match name {
-            GeneralName::DNSName(name) => names.push(name.to_ascii_lowercase()),
-            GeneralName::IPAddress(bytes) => {
-                let v4 = <[u8; 4]>::try_from(*bytes).map(std::net::IpAddr::from);
-                let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(std::net::IpAddr::from));
-                names.extend(address.map(|address| address.to_string()));
-            }
-            _ => {}
-        }
-    }
-    if names.is_empty() {
-        let common = parsed
-            .subject()
-            .iter_common_name()
-            .filter_map(|name| name.as_str().ok());
-        names.extend(common.map(str::to_ascii_lowercase));
-    }
-    Ok(names)
 }

@@ -1,16 +1,15 @@
 //! One connection policy: for which clients, and how TLS is spoken with them.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairway_engine::config::{Server, TlsConnectionPolicy};
-use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedCipherSuite};
 use serde_json::Value as Json;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, Client};
 use super::{TlsError, client};
 
 /// A connection policy, ready to answer.
@@ -20,8 +19,15 @@ pub(super) struct Policy {
     names: Option<Vec<String>>,
     /// Whether it refuses those that it is for.
     drop: bool,
-    config: Arc<ServerConfig>,
-    resolver: Resolver,
+    /// All but the certificate.
+    config: ServerConfig,
+    suites: Box<[SupportedCipherSuite]>,
+    certificates: Arc<Certificates>,
+    tags: Vec<String>,
+    /// What a client without a name asks for.
+    default_name: String,
+    /// Whose certificate those get for whom there is none.
+    fallback_name: String,
 }
 
 impl Policy {
@@ -35,12 +41,6 @@ impl Policy {
             .certificate_selection
             .as_ref()
             .and_then(|selection| selection.get("any_tag"));
-        let resolver = Resolver {
-            certificates: Arc::clone(certificates),
-            tags: tags.map(strings).unwrap_or_default(),
-            default_name: lower(&policy.default_sni),
-            fallback_name: lower(&policy.fallback_sni),
-        };
         let mut provider = rustls::crypto::aws_lc_rs::default_provider();
         choose(
             &mut provider.cipher_suites,
@@ -50,14 +50,17 @@ impl Policy {
         choose(&mut provider.kx_groups, policy.curves.as_deref(), |group| {
             curve(group.name())
         })?;
+        let versions = versions(policy)?;
+        let spoken = |suite: &&SupportedCipherSuite| versions.contains(&suite.version());
+        let suites = provider.cipher_suites.iter().filter(spoken).copied().collect();
         let builder = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&versions(policy)?)
+            .with_protocol_versions(&versions)
             .map_err(|error| TlsError::unusable("a TLS connection policy", error))?;
         let builder = match &policy.client_authentication {
             Some(settings) => builder.with_client_cert_verifier(client::verifier(settings)?),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(resolver.clone()));
+        let mut config = builder.with_cert_resolver(Arc::new(Fixed(None)));
         config.alpn_protocols = match &policy.alpn {
             Some(protocols) => protocols
                 .iter()
@@ -76,15 +79,19 @@ impl Policy {
         Ok(Self {
             names,
             drop: policy.drop,
-            config: Arc::new(config),
-            resolver,
+            config,
+            suites,
+            certificates: Arc::clone(certificates),
+            tags: tags.map(strings).unwrap_or_default(),
+            default_name: lower(&policy.default_sni),
+            fallback_name: lower(&policy.fallback_sni),
         })
     }
 
     /// Whether it is for a client that asks for `name`.
-    pub(super) fn fits(&self, name: Option<&str>, _hello: &ClientHello<'_>) -> bool {
+    pub(super) fn fits(&self, name: Option<&str>) -> bool {
         let Some(names) = &self.names else { return true };
-        let asked = name.unwrap_or(&self.resolver.default_name);
+        let asked = name.unwrap_or(&self.default_name);
         let covers = |pattern: &String| {
             let wildcard = || {
                 pattern
@@ -97,22 +104,38 @@ impl Policy {
         names.iter().any(covers)
     }
 
-    /// The settings for a client that it fits.
-    pub(super) fn config(&self, name: Option<&str>, local: SocketAddr) -> io::Result<Arc<ServerConfig>> {
-        if self.drop {
-            return Err(io::Error::other("the connection policy refuses this client"));
-        }
-        if name.is_some() {
-            return Ok(Arc::clone(&self.config));
-        }
-        // A client without a name means the address that it connected to.
-        let address = local.ip().to_canonical().to_string();
-        let Some(key) = self.resolver.find(&address) else {
-            return Ok(Arc::clone(&self.config));
+    /// Whether it refuses the clients that it fits.
+    pub(super) fn drops(&self) -> bool {
+        self.drop
+    }
+
+    /// The settings for a client that it fits; none if there is no certificate for it.
+    pub(super) fn config(
+        &self,
+        name: Option<&str>,
+        local: SocketAddr,
+        hello: &ClientHello<'_>,
+    ) -> Option<Arc<ServerConfig>> {
+        let client = Client {
+            hello,
+            suites: &self.suites,
+            tags: &self.tags,
         };
-        let mut config = (*self.config).clone();
-        config.cert_resolver = Arc::new(Fixed(key));
-        Ok(Arc::new(config))
+        let certificates = &self.certificates;
+        let key = match name {
+            Some(name) => certificates.find(name, &client),
+            // A client without a name means the address that it connected to.
+            None => certificates
+                .find(&local.ip().to_canonical().to_string(), &client)
+                .or_else(|| certificates.find(&self.default_name, &client)),
+        };
+        let asked = name.unwrap_or(&self.default_name);
+        let key = key
+            .or_else(|| certificates.find_default(asked, &client))
+            .or_else(|| certificates.find(&self.fallback_name, &client))?;
+        let mut config = self.config.clone();
+        config.cert_resolver = Arc::new(Fixed(Some(key)));
+        Some(Arc::new(config))
     }
 }
 
@@ -208,36 +231,12 @@ pub(super) fn strings(list: &Json) -> Vec<String> {
         .collect()
 }
 
-/// Chooses the certificate.
-#[derive(Clone, Debug)]
-struct Resolver {
-    certificates: Arc<Certificates>,
-    tags: Vec<String>,
-    default_name: String,
-    fallback_name: String,
-}
-
-impl Resolver {
-    fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        self.certificates.find(name, &self.tags)
-    }
-}
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello
-            .server_name()
-            .map_or_else(|| self.default_name.clone(), str::to_ascii_lowercase);
-        self.find(&name).or_else(|| self.find(&self.fallback_name))
-    }
-}
-
 /// Always the same certificate.
 #[derive(Debug)]
-struct Fixed(Arc<CertifiedKey>);
+struct Fixed(Option<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Fixed {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
+        self.0.clone()
     }
 }

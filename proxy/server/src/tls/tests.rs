@@ -64,7 +64,13 @@ fn tls(policy: &serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> 
         issuer: Issuer::Internal,
     };
     let managed: Vec<Managed> = names.iter().map(managed).collect();
-    Tls::new(&config, Loaded::new(&config)?, &managed, storage)
+    Tls::new(
+        &config,
+        Loaded::new(&config)?,
+        &managed,
+        &Secrets::default(),
+        storage,
+    )
 }
 
 /// The names of the certificate that a client gets, or that it gets none.
