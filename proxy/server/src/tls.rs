@@ -3,6 +3,7 @@
 //! [`Tls`] is made of a config, and holds one [`TlsServer`] for each server that speaks TLS. A handshake is read as far
 //! as the client's hello, then the first connection policy that fits decides.
 
+mod any;
 mod authority;
 mod certificates;
 mod client;
@@ -23,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub(crate) use any::AnyServer;
 use authority::Authority;
 use certificates::Certificates;
 pub use pair::PairError;

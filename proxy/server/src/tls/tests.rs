@@ -3,54 +3,11 @@
 use std::sync::Arc;
 
 use fairway_engine::auto_https::{Issuer, Managed};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::{DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
 use tokio_rustls::TlsConnector;
 
 use super::*;
-
-/// Takes any certificate: what is looked at is which one came.
-#[derive(Debug)]
-struct Anything;
-
-impl ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
 
 fn tls(policy: &serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> Result<Tls, TlsError> {
     let config: Config = serde_json::from_value(json!({
@@ -76,11 +33,12 @@ fn tls(policy: &serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> 
 /// The names of the certificate that a client gets, or that it gets none.
 async fn shake(tls: &Tls, name: &str) -> Result<CertificateDer<'static>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let anything = AnyServer(provider.signature_verification_algorithms);
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_custom_certificate_verifier(Arc::new(anything))
         .with_no_client_auth();
     let (client, server) = tokio::io::duplex(64 << 10);
     let local = "127.0.0.1:443".parse().unwrap();
