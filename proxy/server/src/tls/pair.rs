@@ -67,15 +67,18 @@ impl Pair {
     /// Reads PEM: certificates, the one that the key belongs to first, and the key.
     pub(super) fn new(certificates: &[u8], key: &[u8]) -> Result<Self, PairError> {
         let chain = chain(certificates)?;
-        let (_, leaf) = X509Certificate::from_der(&chain[0]).map_err(|error| PairError::Certificate {
-            number: 1,
-            message: error.to_string(),
-        })?;
+        let mut parsed = Vec::with_capacity(chain.len());
+        for (place, certificate) in chain.iter().enumerate() {
+            let (_, certificate) =
+                X509Certificate::from_der(certificate).map_err(|error| unread(place, &error))?;
+            parsed.push(certificate);
+        }
+        let leaf = &parsed[0];
         let common = leaf
             .subject()
             .iter_common_name()
             .find_map(|name| name.as_str().ok());
-        let (names, common_name) = (names(&leaf).into(), common.map(str::to_ascii_lowercase));
+        let (names, common_name) = (names(leaf).into(), common.map(str::to_ascii_lowercase));
         let not_after = time(leaf.validity().not_after.timestamp());
         Ok(Self {
             key: Arc::new(certified(chain, private_key(key)?)?),
@@ -148,10 +151,14 @@ fn certified(
             let later = (1..chain.len()).find(|place| fits(&chain[*place..]).is_ok());
             Err(later.map_or(PairError::Mismatch, |place| PairError::Order(place + 1)))
         }
-        Err(error) => Err(PairError::Certificate {
-            number: 1,
-            message: error.to_string(),
-        }),
+        Err(error) => Err(unread(0, &error)),
+    }
+}
+
+fn unread(place: usize, error: &dyn std::fmt::Display) -> PairError {
+    PairError::Certificate {
+        number: place + 1,
+        message: error.to_string(),
     }
 }
 
@@ -189,4 +196,137 @@ fn time(seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH
         .checked_add(since)
         .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::*;
+    use crate::tls::tests::made::{Made, made};
+
+    fn block(label: &str, text: &str) -> String {
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    }
+
+    #[track_caller]
+    fn check(certificates: &str, key: &str, expected: &str) {
+        let told = Pair::new(certificates.as_bytes(), key.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(told.err().as_deref().unwrap_or("good"), expected);
+    }
+
+    #[test]
+    fn a_pair_is_taken_with_its_chain_and_what_stands_around_it() {
+        let (own, other) = (made(&["a.test"]), made(&["a.test"]));
+        check(&own.certificate, &own.key, "good");
+        let chain = format!(
+            "Subject: a\r\n{}\n# \u{e9}\n{}",
+            own.certificate, other.certificate
+        );
+        check(&chain, &format!("Bag Attributes\n{}", own.key), "good");
+        check(&own.certificate.replace('\n', "\r\n"), &own.key, "good");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let (own, other) = (made(&["a.test"]), made(&["a.test"]));
+        let (certificate, key) = (&*own.certificate, &*own.key);
+        let none = "there is no certificate in it";
+        check("", key, none);
+        check("hello", key, none);
+        check(key, key, none);
+        let no_key = "there is no private key in it";
+        check(certificate, "", no_key);
+        check(certificate, certificate, no_key);
+        check(
+            &certificate[..200],
+            key,
+            "the certificate is not PEM: a block has no line `-----END …-----`",
+        );
+        check(
+            certificate,
+            &key[..100],
+            "the private key is not PEM: a block has no line `-----END …-----`",
+        );
+        let garbage = block("CERTIFICATE", "!");
+        check(&garbage, key, "the certificate is not PEM: a block is not base64");
+        check(
+            certificate,
+            &block("PRIVATE KEY", "!"),
+            "the private key is not PEM: a block is not base64",
+        );
+        check(certificate, &block("PRIVATE KEY", "AAAA"), KEY);
+        let encrypted = "the private key is encrypted; it must be stored without a password";
+        check(certificate, &block("ENCRYPTED PRIVATE KEY", "AAAA"), encrypted);
+        let old = block(
+            "RSA PRIVATE KEY",
+            "Proc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,1\n\nAAAA",
+        );
+        check(certificate, &old, encrypted);
+        let mismatch = "the private key does not belong to the certificate";
+        check(certificate, &other.key, mismatch);
+        let order =
+            "the private key belongs to certificate 2; it must come first, before those that vouch for it";
+        check(&format!("{}{certificate}", other.certificate), key, order);
+        let unread = format!("{certificate}{}", block("CERTIFICATE", "AAAA"));
+        let told = Pair::new(unread.as_bytes(), key.as_bytes()).unwrap_err();
+        assert!(matches!(told, PairError::Certificate { number: 2, .. }), "{told}");
+        let bytes = own.der.len() * 300;
+        let long = format!("the certificate and its chain have {bytes} bytes; clients take at most 65536");
+        check(&certificate.repeat(300), key, &long);
+    }
+
+    const KEY: &str = "the private key cannot be used: unexpected error: failed to parse private key as RSA, ECDSA, or EdDSA";
+
+    #[test]
+    fn nothing_of_a_key_is_told() {
+        let own = made(&["a.test"]);
+        for key in [
+            "-----BEGIN PRIVATE KEY-----c2VjcmV0",
+            "-----BEGIN c2VjcmV0",
+            &block("PRIVATE KEY", "c2VjcmV0"),
+        ] {
+            let told = format!(
+                "{:?}",
+                Pair::new(own.certificate.as_bytes(), key.as_bytes()).unwrap_err()
+            );
+            assert!(
+                !told.contains("c2VjcmV0") && !told.contains("99, 50, 86"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_cut_and_no_changed_letter_panics() {
+        let own = made(&["a.test"]);
+        for place in 0..own.certificate.trim_end().len() {
+            let mut changed = own.certificate.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            let _ = Pair::new(&changed, own.key.as_bytes());
+            changed.truncate(place);
+            assert!(Pair::new(&changed, own.key.as_bytes()).is_err());
+        }
+        for place in 0..own.key.trim_end().len() {
+            assert!(Pair::new(own.certificate.as_bytes(), &own.key.as_bytes()[..place]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_common_name_counts_only_where_there_is_no_other() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Old.test");
+        let key = KeyPair::generate().unwrap();
+        let read = |made: &Made| Pair::new(made.certificate.as_bytes(), made.key.as_bytes()).unwrap();
+        let old = read(&Made::of(&params, &key));
+        assert_eq!(old.subjects().collect::<Vec<_>>(), ["old.test"]);
+        assert!(!old.covers("old.test"));
+        params.subject_alt_names = CertificateParams::new(vec!["New.test".to_owned(), "::1".to_owned()])
+            .unwrap()
+            .subject_alt_names;
+        let new = read(&Made::of(&params, &key));
+        assert_eq!(new.subjects().collect::<Vec<_>>(), ["new.test", "::1"]);
+        assert!(new.covers("new.test") && !new.covers("old.test"));
+    }
 }

@@ -87,6 +87,12 @@ impl Secrets {
         });
     }
 
+    /// How many Secrets have a place.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().0.values().map(HashMap::len).sum()
+    }
+
     fn pair(&self, namespace: &str, name: &str) -> Option<Arc<Pair>> {
         self.lock().secret(namespace, name)?.pair()
     }

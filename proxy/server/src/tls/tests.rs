@@ -1,5 +1,8 @@
 //! Handshakes in memory.
 
+pub(super) mod made;
+mod secrets;
+
 use std::sync::Arc;
 
 use fairway_engine::auto_https::{Issuer, Managed};
@@ -30,27 +33,50 @@ fn tls(policy: &serde_json::Value, names: &[&str], storage: Option<PathBuf>) -> 
     )
 }
 
-/// The names of the certificate that a client gets, or that it gets none.
+/// The certificate that a client gets, or why it gets none.
 async fn shake(tls: &Tls, name: &str) -> Result<CertificateDer<'static>, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let anything = AnyServer(provider.signature_verification_algorithms);
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(anything))
-        .with_no_client_auth();
+    shake_as(tls, name, rustls::crypto::aws_lc_rs::default_provider()).await
+}
+
+/// The same for a client that can do no more than `provider`.
+async fn shake_as(
+    tls: &Tls,
+    name: &str,
+    provider: rustls::crypto::CryptoProvider,
+) -> Result<CertificateDer<'static>, String> {
     let (client, server) = tokio::io::duplex(64 << 10);
     let local = "127.0.0.1:443".parse().unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = TlsConnector::from(Arc::new(client_config(provider)));
     let tls = Arc::clone(tls.server("srv0").unwrap());
     let (client, server) = tokio::join!(connector.connect(name, client), tls.accept(server, local));
-    server.map_err(|error| error.to_string())?;
     let client = client.map_err(|error| error.to_string())?;
-    Ok(client.get_ref().1.peer_certificates().unwrap()[0]
-        .clone()
-        .into_owned())
+    server.map_err(|error| error.to_string())?;
+    Ok(leaf(client.get_ref().1))
+}
+
+/// A client that takes any certificate: what is looked at is which one came.
+fn client_config(provider: rustls::crypto::CryptoProvider) -> rustls::ClientConfig {
+    let anything = AnyServer(provider.signature_verification_algorithms);
+    let has = |tls12| {
+        provider
+            .cipher_suites
+            .iter()
+            .any(|suite| suite.tls13().is_none() == tls12)
+    };
+    let versions = [(true, &rustls::version::TLS12), (false, &rustls::version::TLS13)];
+    let versions: Vec<_> = versions.into_iter().filter(|(tls12, _)| has(*tls12)).collect();
+    let versions: Vec<_> = versions.into_iter().map(|(_, version)| version).collect();
+    rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&versions)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(anything))
+        .with_no_client_auth()
+}
+
+fn leaf(client: &rustls::ClientConnection) -> CertificateDer<'static> {
+    client.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
 #[tokio::test]
