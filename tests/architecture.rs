@@ -51,7 +51,18 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "fairway-crds",
-        &["fairway-engine", "fairway-caddyfile", "fairway-server", "tokio"],
+        &[
+            "fairway-engine",
+            "fairway-caddyfile",
+            "fairway-server",
+            "fairway",
+            "kube-client",
+            "kube-runtime",
+            "tokio",
+            "hyper",
+            "http",
+            "rustls",
+        ],
         "a type is not a program",
     ),
     (
@@ -62,7 +73,7 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Of these the lock file holds exactly one version: two would not know each other's types.
-const ONE_VERSION: &[&str] = &["hyper", "http", "rustls"];
+const ONE_VERSION: &[&str] = &["hyper", "http", "rustls", "kube-core", "k8s-openapi", "schemars"];
 
 /// These are in no build: TLS is rustls with aws-lc-rs.
 const NEVER: &[&str] = &["ring", "openssl-sys", "native-tls"];
@@ -73,6 +84,18 @@ fn edges_point_one_way() {
         forbidden_edges(&metadata(&fairway_tests::repository())),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn every_library_has_its_edges_listed() {
+    let metadata = metadata(&fairway_tests::repository());
+    let names = packages(&metadata).filter_map(|package| package["name"].as_str());
+    // The program may use all of them.
+    for name in names.filter(|name| *name != "fairway") {
+        let listed = MUST_NOT_USE.iter().any(|(known, ..)| *known == name);
+        assert!(listed, "MUST_NOT_USE has no entry for {name}");
+    }
+    assert!(packages(&metadata).any(|package| package["name"] == "fairway-crds"));
 }
 
 #[test]
@@ -127,6 +150,20 @@ fn a_forbidden_edge_is_found_however_it_is_written() {
 }
 
 #[test]
+fn the_types_of_the_cluster_know_no_program() {
+    let check =
+        |dependencies: &str, expected: &[&str]| check_edges_of("fairway-crds", dependencies, expected);
+    let tidy = "serde = \"1\"\nschemars = \"1\"\nkube = \"5\"\nk8s-openapi = \"0.29\"\n";
+    check(tidy, &[]);
+    check("tokio.workspace = true\n", &["tokio"]);
+    check("kube-client = \"5\"\n", &["kube-client"]);
+    check(
+        "engine = { package = \"fairway-engine\", version = \"0.1\" }\nfairway-caddyfile = \"0.1\"\n",
+        &["fairway-engine", "fairway-caddyfile"],
+    );
+}
+
+#[test]
 fn missing_lints_are_found() {
     assert!(inherits_lints(
         "[package]\nname = \"x\"\n\n[lints]\n# the house's\nworkspace = true\n"
@@ -148,9 +185,17 @@ fn doubled_packages_are_found() {
         packages.collect::<Vec<_>>().join("\n")
     };
     let check = |names: &[&str], expected: &[&str]| assert_eq!(wrong_versions(&lock(names)), expected);
-    check(&["http", "hyper", "rustls", "http-body"], &[]);
-    check(&["http", "http", "hyper", "rustls"], &["2 versions of http"]);
-    check(&["http", "hyper"], &["0 versions of rustls"]);
+    let with = |more: &[&'static str]| [&["kube-core", "k8s-openapi", "schemars"], more].concat();
+    check(&with(&["http", "hyper", "rustls", "http-body"]), &[]);
+    check(
+        &with(&["http", "http", "hyper", "rustls"]),
+        &["2 versions of http"],
+    );
+    check(&with(&["http", "hyper"]), &["0 versions of rustls"]);
+    check(
+        &with(&["http", "hyper", "rustls", "k8s-openapi"]),
+        &["2 versions of k8s-openapi"],
+    );
 }
 
 #[test]
@@ -163,19 +208,25 @@ fn banned_packages_are_found() {
     assert_eq!(banned_packages("rustls v0.23.46\n"), Vec::<String>::new());
 }
 
-/// Puts dependencies into the manifest of a crate called as the engine is, and checks what is found.
+/// Checks what is found among dependencies of a crate called as the engine is.
 #[track_caller]
 fn check_edges(dependencies: &str, expected: &[&str]) {
+    check_edges_of("fairway-engine", dependencies, expected);
+}
+
+/// Puts dependencies into the manifest of a crate of a name, and checks what is found.
+#[track_caller]
+fn check_edges_of(name: &str, dependencies: &str, expected: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
-    let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"engine\"]\n\
+    let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"member\"]\n\
                      [workspace.dependencies]\nhyper = \"1\"\ntokio = \"1\"\n";
     let manifest = format!(
-        "[package]\nname = \"fairway-engine\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[features]\n[dependencies]\n{dependencies}"
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[features]\n[dependencies]\n{dependencies}"
     );
-    fs::create_dir_all(folder.path().join("engine/src")).expect("a folder");
+    fs::create_dir_all(folder.path().join("member/src")).expect("a folder");
     fs::write(folder.path().join("Cargo.toml"), workspace).expect("a file");
-    fs::write(folder.path().join("engine/Cargo.toml"), manifest).expect("a file");
-    fs::write(folder.path().join("engine/src/lib.rs"), "").expect("a file");
+    fs::write(folder.path().join("member/Cargo.toml"), manifest).expect("a file");
+    fs::write(folder.path().join("member/src/lib.rs"), "").expect("a file");
     let found = forbidden_edges(&metadata(folder.path()));
     let expected: Vec<_> = expected.iter().map(|name| format!("`{name}`")).collect();
     assert_eq!(found.len(), expected.len(), "{found:?}");
