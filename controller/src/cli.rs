@@ -27,6 +27,15 @@ pub(crate) enum Verb {
     ///
     /// Prints the formatted text; exits with 1 if the file was not formatted, so that a pipeline can check it.
     Fmt(Fmt),
+    /// Print the merged config that a folder of Kubernetes manifests becomes
+    ///
+    /// The config goes to standard output; what is wrong with an object, to standard error. Exits with 1 if an object is
+    /// not served as it is written.
+    Render {
+        /// The folder; `.yaml`, `.yml` and `.json` files in it and below are read
+        #[arg(long, value_name = "DIR")]
+        manifests: PathBuf,
+    },
     /// Print the version
     Version,
     /// Print a completion script
@@ -67,6 +76,18 @@ pub(crate) struct Run {
     /// How many threads carry traffic; without it, one for each CPU that the process may use
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
+    /// Serve the Ingress and CaddyRoute objects of a folder of Kubernetes manifests, and follow its changes
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "adapter", "watch"])]
+    pub manifests: Option<PathBuf>,
+    /// With --manifests: the port that is bound for HTTP, which objects know as 80; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 80, requires = "manifests")]
+    pub http_port: u16,
+    /// With --manifests: the port that is bound for HTTPS, which objects know as 443; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 443, requires = "manifests")]
+    pub https_port: u16,
+    /// With --manifests: where verdicts and the config can be asked for, such as 127.0.0.1:9901; nowhere without it
+    #[arg(long, value_name = "ADDRESS", requires = "manifests")]
+    pub admin: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -6,14 +6,24 @@
 //! Where to start reading: `cli.rs` lists the verbs, `load.rs` turns a file into a config, `run.rs` serves it.
 
 mod adapt;
+mod admin;
 mod cli;
+mod control;
+mod endpoints;
 mod envfile;
 mod fmt;
 mod load;
 mod logs;
+mod manifests;
+mod objects;
+mod render;
+mod render_manifests;
 mod run;
+mod run_manifests;
 mod serving;
+mod snapshot;
 mod validate;
+mod verdict;
 mod watch;
 
 use std::process::ExitCode;
@@ -26,7 +36,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let done = match cli.verb {
-        cli::Verb::Run(args) => run::run(&args),
+        cli::Verb::Run(args) => match &args.manifests {
+            Some(folder) => run_manifests::run(folder, &args),
+            None => run::run(&args),
+        },
+        cli::Verb::Render { manifests } => render_manifests::render(&manifests),
         cli::Verb::Adapt(args) => adapt::adapt(&args),
         cli::Verb::Validate(args) => validate::validate(&args),
         cli::Verb::Fmt(args) => fmt::fmt(&args),

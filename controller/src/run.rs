@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use fairway_engine::config::Config;
 use fairway_engine::handlers::reverse_proxy::Registry;
+use fairway_server::tls::Secrets;
 use fairway_server::{AccessLog, Ending, Options, Running};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,7 +23,12 @@ pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
     let loaded = load::load_seen(&args.config, &mut seen)?;
     load::print(&loaded.warnings);
     let registry = Registry::default();
-    let prepared = serving::prepare(loaded.config.clone(), &registry, serving::storage())?;
+    let prepared = serving::prepare(
+        loaded.config.clone(),
+        &registry,
+        &Secrets::default(),
+        serving::storage(),
+    )?;
     logs::start(&prepared.config);
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -101,7 +107,12 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Reg
         if loaded.config == *current {
             return Ok(false);
         }
-        let prepared = serving::prepare(loaded.config.clone(), registry, serving::storage())?;
+        let prepared = serving::prepare(
+            loaded.config.clone(),
+            registry,
+            &Secrets::default(),
+            serving::storage(),
+        )?;
         running.swap(&prepared.table, &prepared.plan, &prepared.tls)?;
         *current = loaded.config;
         Ok(true)

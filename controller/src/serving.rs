@@ -20,16 +20,17 @@ pub(crate) struct Prepared {
     pub plan: Plan,
 }
 
-/// Completes and compiles a config. `storage` keeps the local authority; without it a new one is made in memory.
+/// Completes and compiles a config. `secrets` hold the certificates of the cluster's Secrets; `storage` keeps the local authority; without it a new one is made in memory.
 pub(crate) fn prepare(
     mut config: Config,
     registry: &Registry,
+    secrets: &Secrets,
     storage: Option<PathBuf>,
 ) -> anyhow::Result<Prepared> {
     let loaded = Loaded::new(&config)?;
     let managed = auto_https::apply(&mut config, |name| loaded.covers(name))?;
     let table = Arc::new(compile(&config, registry)?);
-    let tls = Arc::new(Tls::new(&config, loaded, &managed, &Secrets::default(), storage)?);
+    let tls = Arc::new(Tls::new(&config, loaded, &managed, secrets, storage)?);
     let plan = plan(&config)?;
     Ok(Prepared {
         config,

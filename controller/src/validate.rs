@@ -19,6 +19,11 @@ pub(crate) fn validate(args: &cli::Config) -> anyhow::Result<()> {
 
 /// Everything short of listening.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    crate::serving::prepare(config.clone(), &Registry::default(), None)?;
+    crate::serving::prepare(
+        config.clone(),
+        &Registry::default(),
+        &fairway_server::tls::Secrets::default(),
+        None,
+    )?;
     Ok(())
 }

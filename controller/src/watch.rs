@@ -17,6 +17,15 @@ impl Watch {
     /// config maps a new link; imported files beside it are seen as well,
     /// and so are files that have nothing to do with it: a notice is no more than a reason to look.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
+        Self::start(&folder(file), RecursiveMode::NonRecursive)
+    }
+
+    /// Watches a folder and those below it.
+    pub(crate) fn folder(folder: &Path) -> anyhow::Result<Self> {
+        Self::start(folder, RecursiveMode::Recursive)
+    }
+
+    fn start(folder: &Path, mode: RecursiveMode) -> anyhow::Result<Self> {
         // One waiting notice is enough: whoever takes it reads the newest state.
         let (sender, changes) = mpsc::channel(1);
         let notice = move |event: notify::Result<notify::Event>| {
@@ -25,9 +34,8 @@ impl Watch {
             }
         };
         let mut watcher = notify::recommended_watcher(notice).context("watching files")?;
-        let folder = folder(file);
         watcher
-            .watch(&folder, RecursiveMode::NonRecursive)
+            .watch(folder, mode)
             .with_context(|| format!("watching {}", folder.display()))?;
         Ok(Self {
             _watcher: watcher,

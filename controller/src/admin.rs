@@ -1,0 +1,171 @@
+//! The local admin endpoint: what Fairway thinks of every object, and the config that it serves. It reads, and changes
+//! nothing.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/verdicts` | a JSON list with the verdict on every object |
+//! | `/verdicts/KIND/NAMESPACE/NAME` | the verdict on one |
+//! | `/config` | the merged config as JSON, without a single key or password of a Secret |
+//! | `/healthz`, `/readyz` | 200 |
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::control::Report;
+
+/// How long a client may take to say what it wants.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Starts to answer; gives the address that was bound. Ends with the runtime.
+pub(crate) async fn start(address: SocketAddr, report: Arc<ArcSwap<Report>>) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} for --admin"))?;
+    let bound = listener.local_addr().context("reading the address of --admin")?;
+    tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let report = Arc::clone(&report);
+                    tokio::spawn(async move {
+                        let service = service_fn(|request| {
+                            let response = answer(&request, &report.load());
+                            async { Ok::<_, Infallible>(response) }
+                        });
+                        let mut builder = hyper::server::conn::http1::Builder::new();
+                        builder
+                            .timer(TokioTimer::new())
+                            .header_read_timeout(HEADER_TIMEOUT);
+                        if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+                            tracing::debug!(%error, "a connection to the admin endpoint");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting on the admin endpoint");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    Ok(bound)
+}
+
+fn answer<B>(request: &Request<B>, report: &Report) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is possible here\n");
+    }
+    let parts: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+    match parts[..] {
+        ["verdicts"] => json(&report.verdicts),
+        ["verdicts", kind, namespace, name] => {
+            let mut verdicts = report.verdicts.iter();
+            let found = verdicts.find(|verdict| {
+                verdict.kind.eq_ignore_ascii_case(kind)
+                    && *verdict.namespace == *namespace
+                    && *verdict.name == *name
+            });
+            match found {
+                Some(verdict) => json(verdict),
+                None => text(StatusCode::NOT_FOUND, "there is no verdict on such an object\n"),
+            }
+        }
+        ["config"] => json(&report.config),
+        ["healthz" | "readyz"] => text(StatusCode::OK, "ok\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /verdicts, /config, /healthz and /readyz\n",
+        ),
+    }
+}
+
+fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_vec(value) {
+        Ok(body) => response(StatusCode::OK, "application/json", body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+    }
+}
+
+fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    response(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
+}
+
+fn response(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::verdict::{State, Verdict};
+
+    fn report() -> Report {
+        let verdict = Verdict {
+            kind: "Ingress",
+            namespace: "shop".into(),
+            name: "web".into(),
+            state: State::Accepted,
+            hosts: vec!["a.test".into()],
+            findings: Vec::new(),
+        };
+        Report {
+            verdicts: vec![verdict],
+            ..Report::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(method: &str, path: &str, status: u16, body: &str) {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let response = answer(&request, &report());
+        assert_eq!(response.status(), status, "{path}");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime
+            .block_on(response.into_body().collect())
+            .unwrap()
+            .to_bytes();
+        assert_eq!(String::from_utf8_lossy(&bytes), body, "{path}");
+    }
+
+    #[test]
+    fn answers_by_path() {
+        let verdict = r#"{"kind":"Ingress","namespace":"shop","name":"web","state":"Accepted","hosts":["a.test"],"findings":[]}"#;
+        check("GET", "/verdicts", 200, &format!("[{verdict}]"));
+        check("GET", "/verdicts/ingress/shop/web", 200, verdict);
+        check(
+            "GET",
+            "/verdicts/Ingress/shop/other",
+            404,
+            "there is no verdict on such an object\n",
+        );
+        check("GET", "/config", 200, "{}");
+        check("GET", "/readyz", 200, "ok\n");
+        check(
+            "GET",
+            "/",
+            404,
+            "there are /verdicts, /config, /healthz and /readyz\n",
+        );
+        check("POST", "/config", 405, "only GET is possible here\n");
+    }
+}

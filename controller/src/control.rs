@@ -1,0 +1,232 @@
+//! From snapshots to what is served: render, compile, set endpoints and certificates, swap.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use fairway_engine::cluster::ServicePort;
+use fairway_engine::config::Config;
+use fairway_engine::handlers::reverse_proxy::Registry;
+use fairway_server::tls::{SecretPair, Secrets};
+use fairway_server::{Options, Plan, Running};
+
+use crate::endpoints::Endpoints;
+use crate::objects::{Key, Secret};
+use crate::render::{Rendered, Renderer};
+use crate::serving::{self, Prepared};
+use crate::snapshot::Snapshot;
+use crate::verdict::{Finding, State, Verdict};
+
+/// What is bound for the logical ports 80 and 443.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub http: u16,
+    pub https: u16,
+}
+
+/// What the last snapshot became, for whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub config: Config,
+    pub verdicts: Vec<Verdict>,
+}
+
+/// The control side of the data plane.
+pub(crate) struct Control {
+    renderer: Renderer,
+    registry: Registry,
+    secrets: Secrets,
+    /// The Secrets as they were last told to the data plane, and what was wrong with them.
+    told: HashMap<Key, (Arc<Secret>, Option<String>)>,
+    endpoints: Endpoints,
+    addresses: BTreeMap<ServicePort, Vec<std::net::SocketAddr>>,
+    ports: Ports,
+    storage: Option<PathBuf>,
+    running: Option<Running>,
+    served: Option<Config>,
+    report: Arc<ArcSwap<Report>>,
+}
+
+/// What a snapshot changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Objects that were rendered anew.
+    pub rendered: usize,
+    pub swapped: bool,
+    /// Service ports whose endpoints changed.
+    pub endpoints: usize,
+}
+
+impl Control {
+    pub(crate) fn new(ports: Ports, allow_local: bool, storage: Option<PathBuf>) -> Self {
+        Self {
+            renderer: Renderer::default(),
+            registry: Registry::default(),
+            secrets: Secrets::default(),
+            told: HashMap::new(),
+            endpoints: Endpoints::new(allow_local),
+            addresses: BTreeMap::new(),
+            ports,
+            storage,
+            running: None,
+            served: None,
+            report: Arc::default(),
+        }
+    }
+
+    /// Where the newest report is read.
+    pub(crate) fn report(&self) -> Arc<ArcSwap<Report>> {
+        Arc::clone(&self.report)
+    }
+
+    /// Starts to serve a snapshot.
+    pub(crate) fn start(&mut self, snapshot: &Arc<Snapshot>, options: &Options) -> anyhow::Result<()> {
+        let rendered = self.render(snapshot);
+        let (prepared, plan) = self.prepare(rendered.config.clone())?;
+        self.set_endpoints(snapshot);
+        let running = Running::start(&prepared.table, &plan, &prepared.tls, options)?;
+        for address in running.addresses() {
+            tracing::info!(%address, "listening");
+        }
+        self.running = Some(running);
+        self.publish(rendered);
+        Ok(())
+    }
+
+    /// Serves a snapshot from the next request on. If the data plane cannot follow, it stays as it was.
+    pub(crate) fn apply(&mut self, snapshot: &Arc<Snapshot>) -> anyhow::Result<Change> {
+        let rendered = self.render(snapshot);
+        let mut change = Change {
+            rendered: self.renderer.rendered,
+            ..Change::default()
+        };
+        if self.served.as_ref() == Some(&rendered.config) {
+            change.endpoints = self.set_endpoints(snapshot);
+        } else {
+            let (prepared, plan) = self.prepare(rendered.config.clone())?;
+            // Before the table that names them is published.
+            change.endpoints = self.set_endpoints(snapshot);
+            if let Some(running) = &self.running {
+                running.swap(&prepared.table, &plan, &prepared.tls)?;
+            }
+            change.swapped = true;
+        }
+        self.publish(rendered);
+        Ok(change)
+    }
+
+    /// The running data plane, to end it.
+    pub(crate) fn into_running(self) -> Option<Running> {
+        self.running
+    }
+
+    fn render(&mut self, snapshot: &Arc<Snapshot>) -> Rendered {
+        let mut rendered = self.renderer.render(snapshot);
+        self.set_secrets(snapshot, &mut rendered);
+        rendered
+    }
+
+    fn prepare(&mut self, config: Config) -> anyhow::Result<(Prepared, Plan)> {
+        let prepared = serving::prepare(config, &self.registry, &self.secrets, self.storage.clone())?;
+        let mut plan = prepared.plan.clone();
+        for listener in &mut plan.listeners {
+            let port = match listener.address.port() {
+                443 => self.ports.https,
+                _ => self.ports.http,
+            };
+            listener.address.set_port(port);
+        }
+        Ok((prepared, plan))
+    }
+
+    fn publish(&mut self, rendered: Rendered) {
+        self.served = Some(rendered.config.clone());
+        self.report.store(Arc::new(Report {
+            config: rendered.config,
+            verdicts: rendered.verdicts,
+        }));
+    }
+
+    /// Tells the data plane the endpoints of all Service ports that it names. Gives how many changed.
+    fn set_endpoints(&mut self, snapshot: &Snapshot) -> usize {
+        let named = self.registry.named_services();
+        self.endpoints.retain(&named);
+        self.addresses.retain(|port, _| named.binary_search(port).is_ok());
+        let mut changed = 0;
+        for port in named {
+            let addresses = self.endpoints.of(snapshot, &port);
+            if self.addresses.get(&port) == Some(&addresses) && self.registry.has_answer(&port) {
+                continue;
+            }
+            self.registry.set_endpoints(&port, &addresses);
+            self.addresses.insert(port, addresses);
+            changed += 1;
+        }
+        changed
+    }
+
+    /// Tells the data plane the Secrets that are named, if they changed, and their authors what is wrong with them.
+    fn set_secrets(&mut self, snapshot: &Snapshot, rendered: &mut Rendered) {
+        let mut told = HashMap::new();
+        for (key, kind, user) in &rendered.secrets {
+            if !told.contains_key(key) {
+                match snapshot.secrets.get(key) {
+                    Some(secret) => {
+                        let known = self
+                            .told
+                            .remove(key)
+                            .filter(|(known, _)| Arc::ptr_eq(known, secret));
+                        let known =
+                            known.unwrap_or_else(|| (Arc::clone(secret), self.set_secret(key, secret)));
+                        told.insert(key.clone(), known);
+                    }
+                    None => self.secrets.remove(&key.namespace, &key.name),
+                }
+            }
+            let finding = match told.get(key) {
+                None => {
+                    let message = format!("there is no Secret {key}; handshakes are refused until there is");
+                    Finding::error("secret-not-found", "spec.tls", message)
+                }
+                Some((_, Some(problem))) => {
+                    let message = format!("the Secret {key} cannot be used: {problem}");
+                    Finding::error("secret-broken", "spec.tls", message)
+                        .help("it is of the type kubernetes.io/tls, with `tls.crt` and `tls.key` in PEM")
+                }
+                Some((_, None)) => continue,
+            };
+            let of_user = |verdict: &&mut Verdict| {
+                verdict.kind == *kind && *verdict.namespace == *user.namespace && *verdict.name == *user.name
+            };
+            if let Some(verdict) = rendered.verdicts.iter_mut().find(of_user) {
+                verdict.findings.push(finding);
+                verdict.state = verdict.state.max(State::PartiallyAccepted);
+            }
+        }
+        for (gone, _) in self.told.drain() {
+            if !told.contains_key(&gone) {
+                self.secrets.remove(&gone.namespace, &gone.name);
+            }
+        }
+        self.told = told;
+    }
+
+    /// Tells the data plane one Secret; gives what is wrong with it.
+    fn set_secret(&self, key: &Key, secret: &Secret) -> Option<String> {
+        let Some(certificate) = secret.value("tls.crt") else {
+            return Some("it has no `tls.crt`".to_owned());
+        };
+        let Some(private_key) = secret.value("tls.key") else {
+            return Some("it has no `tls.key`".to_owned());
+        };
+        let pair = SecretPair {
+            certificate_pem: &certificate,
+            key_pem: &private_key,
+        };
+        self.secrets
+            .set(&key.namespace, &key.name, pair)
+            .err()
+            .map(|error| error.to_string())
+    }
+}

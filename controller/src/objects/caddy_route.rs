@@ -1,0 +1,34 @@
+//! `CaddyRoute`, Fairway's own kind: a Caddyfile in an object.
+
+use serde::Deserialize;
+
+use super::Meta;
+use super::ingress::Tls;
+
+/// A `CaddyRoute` (`fairway.dev/v1alpha1`).
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct CaddyRoute {
+    pub metadata: Meta,
+    pub spec: CaddyRouteSpec,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(crate) struct CaddyRouteSpec {
+    pub ingress_class_name: Option<String>,
+    pub caddyfile: String,
+    pub tls: Vec<Tls>,
+    /// Namespaces that may import its snippets and invoke its named routes; `*` for all.
+    pub export_to: Vec<String>,
+}
+
+impl CaddyRouteSpec {
+    /// Whether objects of a namespace may use what it defines, its own namespace `own` always.
+    pub(crate) fn exports_to(&self, namespace: &str, own: &str) -> bool {
+        namespace == own
+            || self
+                .export_to
+                .iter()
+                .any(|given| given == "*" || given == namespace)
+    }
+}

@@ -1,0 +1,598 @@
+//! Puts the parts of all objects together: one config with the servers `http` and `https`.
+//!
+//! The order of routes is that of the Ingress API: exact hosts, then wildcards, then every host; of a host the longest
+//! path first, exact before prefix, then the oldest object.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fairway_engine::config::{
+    AutomaticHttps, Automation, Config, Errors, Http, Manager, Policy, Route, Server, TlsConnectionPolicy,
+    Written,
+};
+use fairway_engine::handlers::{Config as Handler, invoke, respond, subroute};
+use fairway_engine::matchers::{Set, host, ingress_path};
+use indexmap::IndexMap;
+use serde_json::json;
+
+use super::caddy_route::unavailable;
+use super::claims::{Won, WonSite, id};
+use super::part::{Named, Part, Path, Site};
+use crate::objects::Key;
+
+/// Where solvers of ACME challenges are asked, always over HTTP.
+const CHALLENGE: &str = "/.well-known/acme-challenge/";
+
+/// Routes made before, by their ids: the same route is the same `Arc`, so that nothing of it is compiled again.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    made: HashMap<String, Made>,
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Made {
+    serial: u64,
+    hosts: Vec<Box<str>>,
+    route: Arc<Route>,
+    round: u64,
+}
+
+impl Routes {
+    /// The route with this id; made anew if its part or its hosts changed.
+    fn get(
+        &mut self,
+        id: String,
+        serial: u64,
+        hosts: &[Box<str>],
+        make: impl FnOnce() -> Route,
+    ) -> Arc<Route> {
+        let round = self.round;
+        if let Some(made) = self.made.get_mut(&id)
+            && made.serial == serial
+            && made.hosts == hosts
+        {
+            made.round = round;
+            return Arc::clone(&made.route);
+        }
+        let route = Arc::new(Route {
+            id: Some(id.as_str().into()),
+            ..make()
+        });
+        let hosts = hosts.to_vec();
+        let made = Made {
+            serial,
+            hosts,
+            route: Arc::clone(&route),
+            round,
+        };
+        self.made.insert(id, made);
+        route
+    }
+
+    /// Forgets what the last assembly did not use.
+    fn end_round(&mut self) {
+        let round = self.round;
+        self.made.retain(|_, made| made.round == round);
+        self.round += 1;
+    }
+}
+
+/// How general a host is: exact, wildcard, every host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Class {
+    Exact,
+    Wildcard,
+    Every,
+}
+
+impl Class {
+    fn of(host: &str) -> Self {
+        match host {
+            "" => Class::Every,
+            host if host.starts_with("*.") => Class::Wildcard,
+            _ => Class::Exact,
+        }
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Class::Exact => "",
+            Class::Wildcard => "/wildcard",
+            Class::Every => "/every",
+        }
+    }
+}
+
+/// Where a route stands: by host, then the longest path, exact first; redirects and the end of a host come last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    class: Class,
+    host: Box<str>,
+    last: u8,
+    shorter: usize,
+    is_prefix: bool,
+    age: usize,
+}
+
+#[derive(Default)]
+struct Listed {
+    routes: Vec<(Place, Arc<Route>)>,
+    errors: Vec<Route>,
+    invoked: BTreeSet<String>,
+    /// Hosts for which no certificate may be ordered: they have none, and their handshakes are refused.
+    bare: Vec<String>,
+}
+
+impl Listed {
+    fn add(&mut self, place: Place, route: Arc<Route>) {
+        self.routes.push((place, route));
+    }
+
+    fn into_server(mut self, port: u16, named: &NamedRoutes<'_>) -> Server {
+        self.routes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut routes: Vec<Arc<Route>> = self.routes.into_iter().map(|(_, route)| route).collect();
+        routes.push(not_found());
+        Server {
+            listen: vec![format!(":{port}")],
+            routes,
+            errors: (!self.errors.is_empty()).then_some(Errors { routes: self.errors }),
+            named_routes: named.reached(self.invoked),
+            automatic_https: Some(AutomaticHttps {
+                disable_redirects: true,
+                skip_certificates: self.bare,
+                ..AutomaticHttps::default()
+            }),
+            ..Server::default()
+        }
+    }
+}
+
+/// What is assembled, beside the config.
+pub(super) struct Assembled {
+    pub config: Config,
+    /// Named routes that have no end, or are not there: the names, and by whom they are missed.
+    pub cyclic: BTreeSet<String>,
+}
+
+/// Makes the config. `parts` are sorted by age, `won` says what each has won.
+pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> Assembled {
+    let mut named = NamedRoutes::new(parts);
+    let mut assembly = Assembly {
+        http: Listed::default(),
+        https: Listed::default(),
+        policies: Vec::new(),
+        connection: Vec::new(),
+        routes,
+        secure: HashSet::new(),
+        bodies: Vec::new(),
+    };
+    for (part, _) in parts.iter().zip(won) {
+        let hosts = part.tls.iter().flat_map(|(hosts, _)| hosts);
+        if !part.paths.is_empty() {
+            assembly.secure.extend(hosts.map(String::as_str));
+        }
+    }
+    for (age, (part, won)) in parts.iter().zip(won).enumerate() {
+        for (number, (site, won)) in part.sites.iter().zip(&won.sites).enumerate() {
+            assembly.site(age, part, number, site, won);
+        }
+        assembly.paths(age, part, &won.paths);
+        assembly.certificates(part, won);
+    }
+    assembly.ends_of_hosts(parts, won);
+    named.bodies = std::mem::take(&mut assembly.bodies);
+    let Assembly {
+        http,
+        https,
+        policies,
+        mut connection,
+        routes,
+        ..
+    } = assembly;
+    routes.end_round();
+    let (http, mut https) = (http.into_server(80, &named), https.into_server(443, &named));
+    connection.push(TlsConnectionPolicy::default());
+    https.tls_connection_policies = Some(connection);
+    let mut config = Config::default();
+    config.apps.http = Some(Http {
+        servers: [("http".to_owned(), http), ("https".to_owned(), https)]
+            .into_iter()
+            .collect(),
+        ..Http::default()
+    });
+    if !policies.is_empty() {
+        config.apps.tls = Some(fairway_engine::config::Tls {
+            automation: Some(Automation {
+                policies,
+                ..Automation::default()
+            }),
+            ..fairway_engine::config::Tls::default()
+        });
+    }
+    Assembled {
+        config,
+        cyclic: named.cyclic,
+    }
+}
+
+struct Assembly<'a> {
+    http: Listed,
+    https: Listed,
+    policies: Vec<Policy>,
+    connection: Vec<TlsConnectionPolicy>,
+    routes: &'a mut Routes,
+    /// Hosts of Ingresses that have a certificate.
+    secure: HashSet<&'a str>,
+    /// Sites that stand in several routes, as named routes.
+    bodies: Vec<(String, Arc<Route>, Vec<String>)>,
+}
+
+impl<'a> Assembly<'a> {
+    fn site(&mut self, age: usize, part: &'a Part, number: usize, site: &Site, won: &WonSite) {
+        let name = format!("{}#{number}", id(part));
+        let mut lists: Vec<(bool, Class, Vec<Box<str>>)> = Vec::new();
+        for (over_tls, hosts) in [(false, &won.http), (true, &won.https)] {
+            for (class, hosts) in by_class(hosts) {
+                lists.push((over_tls, class, hosts));
+            }
+        }
+        // A site has one state, in however many routes it stands.
+        let is_shared = lists
+            .iter()
+            .any(|(_, class, hosts)| (*class, hosts) != (lists[0].1, &lists[0].2));
+        let handle = if is_shared {
+            let body = self
+                .routes
+                .get(format!("{name}/body"), part.serial, &[], || Route {
+                    handle: site.handle.clone(),
+                    ..Route::default()
+                });
+            self.bodies.push((name.clone(), body, site.invoked.clone()));
+            vec![Handler::Invoke(invoke::Config { name: name.clone() })]
+        } else {
+            site.handle.clone()
+        };
+        for (over_tls, class, hosts) in lists {
+            let scheme = if is_shared && !over_tls { "/http" } else { "" };
+            let route = self.routes.get(
+                format!("{name}{scheme}{}", class.suffix()),
+                part.serial,
+                &hosts,
+                || Route {
+                    matches: of_hosts(&hosts).into_iter().collect(),
+                    handle: handle.clone(),
+                    terminal: true,
+                    written: site.written.clone(),
+                    ..Route::default()
+                },
+            );
+            let listed = if over_tls { &mut self.https } else { &mut self.http };
+            if !site.errors.is_empty() {
+                let errors = subroute::Config {
+                    routes: site.errors.clone(),
+                    ..subroute::Config::default()
+                };
+                listed.errors.push(Route {
+                    matches: of_hosts(&hosts).into_iter().collect(),
+                    handle: vec![Handler::Subroute(errors)],
+                    terminal: true,
+                    written: site.written.clone(),
+                    ..Route::default()
+                });
+            }
+            if is_shared {
+                listed.invoked.insert(name.clone());
+            }
+            listed.invoked.extend(site.invoked.iter().cloned());
+            listed.add(place(class, &hosts, age), route);
+        }
+        self.redirect(age, part, &name, &won.redirected);
+        if site.automation.is_none() {
+            let bare = won.https.iter().filter(|host| !has_secret(part, host));
+            self.https.bare.extend(bare.map(ToString::to_string));
+        }
+        if let Some(policy) = site.tls.as_ref().filter(|_| !won.https.is_empty()) {
+            let matches = json!(
+                won.https
+                    .iter()
+                    .filter(|host| !host.is_empty())
+                    .collect::<Vec<_>>()
+            );
+            self.connection.push(TlsConnectionPolicy {
+                matches: Some(IndexMap::from([("sni".to_owned(), matches)])),
+                ..policy.clone()
+            });
+        }
+        if let Some(policy) = site.automation.as_ref().filter(|_| !won.https.is_empty()) {
+            self.policies.push(Policy {
+                subjects: won
+                    .https
+                    .iter()
+                    .filter(|host| !host.is_empty())
+                    .map(ToString::to_string)
+                    .collect(),
+                ..policy.clone()
+            });
+        }
+    }
+
+    /// Leads from HTTP to HTTPS.
+    fn redirect(&mut self, age: usize, part: &Part, name: &str, hosts: &[Box<str>]) {
+        for (class, hosts) in by_class(hosts) {
+            let id = format!("{name}/redirect{}", class.suffix());
+            let route = self.routes.get(id, part.serial, &hosts, || Route {
+                matches: of_hosts(&hosts).into_iter().collect(),
+                handle: vec![to_https()],
+                terminal: true,
+                ..Route::default()
+            });
+            let place = Place {
+                last: 1,
+                ..place(class, &hosts, age)
+            };
+            self.http.add(place, route);
+        }
+    }
+
+    fn paths(&mut self, age: usize, part: &'a Part, won: &[usize]) {
+        let mut redirected: BTreeSet<Box<str>> = BTreeSet::new();
+        for &number in won {
+            let path = &part.paths[number];
+            let is_secure = self.secure.contains(&*path.host);
+            let name = format!("{}#{}", id(part), path.field);
+            let hosts = [path.host.clone()];
+            let route = self.routes.get(name, part.serial, &hosts, || Route {
+                matches: matches(path).into_iter().collect(),
+                handle: path.handle.clone(),
+                terminal: true,
+                ..Route::default()
+            });
+            let place = Place {
+                last: if path.is_default { 2 } else { 0 },
+                shorter: usize::MAX - path.text.trim_end_matches('/').len(),
+                is_prefix: !path.is_exact,
+                ..place(Class::of(&path.host), &hosts, age)
+            };
+            let lists: &mut [&mut Listed] = if !is_secure {
+                &mut [&mut self.http]
+            } else if path.text.starts_with(CHALLENGE) {
+                &mut [&mut self.http, &mut self.https]
+            } else {
+                redirected.insert(path.host.clone());
+                &mut [&mut self.https]
+            };
+            for listed in lists {
+                listed.invoked.extend(path.invoked.iter().cloned());
+                listed.add(place.clone(), Arc::clone(&route));
+            }
+        }
+        let hosts: Vec<Box<str>> = redirected.into_iter().collect();
+        self.redirect(age, part, &id(part), &hosts);
+    }
+
+    /// The Secrets with the certificates of a part's hosts.
+    fn certificates(&mut self, part: &Part, won: &Won) {
+        let own: BTreeSet<&str> = won
+            .sites
+            .iter()
+            .flat_map(|site| &site.https)
+            .chain(won.paths.iter().map(|&number| &part.paths[number].host))
+            .map(|host| &**host)
+            .collect();
+        for (hosts, secret) in part.tls.iter().filter(|(_, secret)| !secret.is_empty()) {
+            let subjects = own.iter().filter(|host| covers(hosts, host) && !host.is_empty());
+            let subjects: Vec<String> = subjects.map(ToString::to_string).collect();
+            if !subjects.is_empty() {
+                let Key { namespace, .. } = &part.key;
+                self.policies.push(Policy {
+                    subjects,
+                    get_certificate: vec![Manager::Kubernetes {
+                        namespace: namespace.to_string(),
+                        name: secret.to_string(),
+                    }],
+                    ..Policy::default()
+                });
+            }
+        }
+    }
+
+    /// What no path of an Ingress's host takes is not for others, whose hosts are more general.
+    fn ends_of_hosts(&mut self, parts: &[Rc<Part>], won: &[Won]) {
+        let mut hosts: BTreeMap<&str, bool> = BTreeMap::new();
+        for (part, won) in parts.iter().zip(won) {
+            for &number in &won.paths {
+                let path = &part.paths[number];
+                *hosts.entry(&path.host).or_default() |= path.is_default;
+            }
+        }
+        let claimed = |host: &str| {
+            hosts.contains_key(host)
+                || won.iter().flat_map(|won| &won.sites).any(|site| {
+                    let mut all = site.http.iter().chain(&site.https);
+                    all.any(|known| **known == *host)
+                })
+        };
+        let every = claimed("");
+        for (host, has_default) in &hosts {
+            let parent = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+            let is_exact = Class::of(host) == Class::Exact;
+            let is_within = every || is_exact && parent.is_some_and(|parent| claimed(&parent));
+            if host.is_empty() || *has_default || !is_within {
+                continue;
+            }
+            let of_host = [Box::from(*host)];
+            let route = self.routes.get(format!("end of {host}"), 0, &of_host, || Route {
+                matches: of_hosts(&of_host).into_iter().collect(),
+                ..(*not_found()).clone()
+            });
+            let place = Place {
+                last: 3,
+                ..place(Class::of(host), &of_host, 0)
+            };
+            self.http.add(place.clone(), Arc::clone(&route));
+            self.https.add(place, route);
+        }
+    }
+}
+
+/// The named routes of all parts.
+struct NamedRoutes<'p> {
+    by_name: HashMap<&'p str, &'p Named>,
+    bodies: Vec<(String, Arc<Route>, Vec<String>)>,
+    cyclic: BTreeSet<String>,
+    missing: Arc<Route>,
+}
+
+impl<'p> NamedRoutes<'p> {
+    fn new(parts: &'p [Rc<Part>]) -> Self {
+        let mut by_name: HashMap<&str, &Named> = HashMap::new();
+        for named in parts.iter().flat_map(|part| &part.named_routes) {
+            // The older object keeps the name.
+            by_name.entry(&named.name).or_insert(named);
+        }
+        let cyclic = cyclic(&by_name);
+        let missing = Arc::new(Route {
+            id: Some("missing".into()),
+            ..Route::new(None, unavailable())
+        });
+        Self {
+            by_name,
+            bodies: Vec::new(),
+            cyclic,
+            missing,
+        }
+    }
+
+    /// Some named routes and all that they invoke themselves. Those that are missing, or have no end, answer 503.
+    fn reached(&self, names: BTreeSet<String>) -> Option<IndexMap<String, Arc<Route>>> {
+        let mut reached = BTreeMap::new();
+        let mut pending: Vec<String> = names.into_iter().collect();
+        while let Some(name) = pending.pop() {
+            if reached.contains_key(&name) {
+                continue;
+            }
+            let body = self.bodies.iter().find(|(known, ..)| *known == name);
+            let (route, invoked) = match (body, self.by_name.get(&*name)) {
+                (Some((_, route, invoked)), _) => (route, &invoked[..]),
+                (None, Some(named)) if !self.cyclic.contains(&name) => (&named.route, &named.invoked[..]),
+                _ => (&self.missing, &[][..]),
+            };
+            reached.insert(name, Arc::clone(route));
+            pending.extend(invoked.iter().cloned());
+        }
+        (!reached.is_empty()).then(|| reached.into_iter().collect())
+    }
+}
+
+/// The named routes that invoke themselves, perhaps through others.
+fn cyclic(by_name: &HashMap<&str, &Named>) -> BTreeSet<String> {
+    let mut cyclic = BTreeSet::new();
+    let mut done: HashSet<&str> = HashSet::new();
+    let mut names: Vec<&&str> = by_name.keys().collect();
+    names.sort();
+    for name in names {
+        let mut path: Vec<(&str, usize)> = vec![(name, 0)];
+        while let Some((current, next)) = path.last_mut() {
+            let invoked = by_name.get(current).map_or(&[][..], |named| &named.invoked);
+            let Some(to) = invoked.get(*next).filter(|_| !done.contains(*current)) else {
+                done.insert(current);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if let Some(at) = path.iter().position(|(name, _)| name == to) {
+                cyclic.extend(path[at..].iter().map(|(name, _)| (*name).to_owned()));
+            } else if !done.contains(&**to) {
+                path.push((to, 0));
+            }
+        }
+    }
+    cyclic
+}
+
+/// Whether a part names a Secret with the certificate of a host.
+pub(super) fn has_secret(part: &Part, host: &str) -> bool {
+    part.tls
+        .iter()
+        .any(|(hosts, secret)| !secret.is_empty() && covers(hosts, host))
+}
+
+/// Whether a list of hosts, wildcards among them, covers a host.
+fn covers(hosts: &[String], host: &str) -> bool {
+    let parent = host.split_once('.').map_or("", |(_, parent)| parent);
+    hosts.iter().any(|known| {
+        known.eq_ignore_ascii_case(host)
+            || known
+                .strip_prefix("*.")
+                .is_some_and(|known| known.eq_ignore_ascii_case(parent))
+    })
+}
+
+fn by_class(hosts: &[Box<str>]) -> BTreeMap<Class, Vec<Box<str>>> {
+    let mut classes: BTreeMap<Class, Vec<Box<str>>> = BTreeMap::new();
+    for host in hosts {
+        classes.entry(Class::of(host)).or_default().push(host.clone());
+    }
+    classes
+}
+
+fn place(class: Class, hosts: &[Box<str>], age: usize) -> Place {
+    Place {
+        class,
+        host: hosts.iter().min().cloned().unwrap_or_default(),
+        last: 0,
+        shorter: usize::MAX,
+        is_prefix: true,
+        age,
+    }
+}
+
+/// The matcher for some hosts; none for every host.
+fn of_hosts(hosts: &[Box<str>]) -> Option<Set> {
+    let hosts: Vec<String> = hosts
+        .iter()
+        .filter(|host| !host.is_empty())
+        .map(ToString::to_string)
+        .collect();
+    (!hosts.is_empty()).then(|| Set {
+        host: Some(host::Config(hosts)),
+        ..Set::default()
+    })
+}
+
+fn matches(path: &Path) -> Option<Set> {
+    let set = Set {
+        ingress_path: match (&*path.text, path.is_exact) {
+            ("/", false) => None,
+            (path, true) => Some(ingress_path::Config::Exact(path.into())),
+            (path, false) => Some(ingress_path::Config::Prefix(path.into())),
+        },
+        ..of_hosts(std::slice::from_ref(&path.host)).unwrap_or_default()
+    };
+    (!set.is_empty()).then_some(set)
+}
+
+/// 308 to the same address over HTTPS, on the logical port.
+fn to_https() -> Handler {
+    let location = "https://{http.request.host}{http.request.uri}".to_owned();
+    Handler::StaticResponse(respond::Config {
+        status_code: "308".into(),
+        headers: [("Location".to_owned(), vec![location])].into_iter().collect(),
+        ..respond::Config::default()
+    })
+}
+
+/// The end of a list: 404.
+fn not_found() -> Arc<Route> {
+    Arc::new(Route {
+        handle: vec![Handler::StaticResponse(respond::Config {
+            status_code: "404".into(),
+            ..respond::Config::default()
+        })],
+        terminal: true,
+        written: Written::default(),
+        ..Route::default()
+    })
+}

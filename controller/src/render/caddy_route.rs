@@ -1,0 +1,286 @@
+//! A CaddyRoute becomes a part: its sites and named routes.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fairway_caddyfile::{Diagnostic, Library, Limits, Nothing, Options};
+use fairway_engine::adapt::object::{self, AdaptedObject, adapt_object};
+use fairway_engine::config::{Config, Http, Route, Server, Written};
+use fairway_engine::handlers::{Config as Handler, respond, subroute};
+use indexmap::IndexMap;
+
+use super::definitions::source;
+use super::part::{Address, Asked, LastGood, Named, Part, Scheme, Site};
+use super::world::{Asking, Remembering};
+use crate::objects::CaddyRoute;
+use crate::verdict::{Finding, State};
+
+/// What a CaddyRoute becomes, and the text that is good as of now.
+pub(super) struct Made {
+    pub part: Part,
+    pub last_good: Option<LastGood>,
+}
+
+/// Renders a CaddyRoute. A text with mistakes gives way to the last good one; a text that breaks a rule answers 503.
+pub(super) fn render(
+    route: &CaddyRoute,
+    serial: u64,
+    asking: &Rc<Asking>,
+    last_good: Option<LastGood>,
+) -> (Made, Vec<(super::world::Question, u64)>) {
+    let text = &route.spec.caddyfile;
+    let (adapted, mistakes) = adapt(route, text, &**asking, asking);
+    let Asked {
+        questions: mut asked,
+        imported,
+    } = asking.take();
+    let findings: Vec<Finding> = mistakes.iter().map(Finding::diagnostic).collect();
+    let is_broken = mistakes.iter().any(|found| found.is_error() && !is_policy(found));
+    if !is_broken {
+        let is_refused = mistakes.iter().any(Diagnostic::is_error);
+        let state = if is_refused {
+            State::Unavailable
+        } else {
+            State::Accepted
+        };
+        let part = part(route, serial, adapted, state, findings);
+        let now = LastGood {
+            text: text.as_str().into(),
+            imported: imported.into(),
+        };
+        // A text that is refused is no good one, and takes the place of none.
+        let last_good = if is_refused { last_good } else { Some(now) };
+        return (Made { part, last_good }, asked);
+    }
+    let Some(good) = last_good else {
+        let part = part(route, serial, AdaptedObject::default(), State::Refused, findings);
+        return (
+            Made {
+                part,
+                last_good: None,
+            },
+            asked,
+        );
+    };
+    let remembering = Remembering {
+        today: Rc::clone(asking),
+        imported: Rc::clone(&good.imported),
+    };
+    let (adapted, old_mistakes) = adapt(route, &good.text, &remembering, asking);
+    asked.extend(asking.take().questions);
+    // It was good; what is wrong with it today is a rule, or something that it needs is gone.
+    let is_refused = old_mistakes.iter().any(Diagnostic::is_error);
+    let state = if is_refused {
+        State::Unavailable
+    } else {
+        State::LastGood
+    };
+    let mut findings = findings;
+    if is_refused {
+        findings.extend(
+            old_mistakes
+                .iter()
+                .filter(|found| found.is_error())
+                .map(Finding::diagnostic),
+        );
+    }
+    let part = part(route, serial, adapted, state, findings);
+    (
+        Made {
+            part,
+            last_good: Some(good),
+        },
+        asked,
+    )
+}
+
+fn adapt(
+    route: &CaddyRoute,
+    text: &str,
+    library: &dyn Library,
+    asking: &Rc<Asking>,
+) -> (AdaptedObject, Vec<Diagnostic>) {
+    let key = route.metadata.key();
+    let options = Options {
+        environment: &Nothing,
+        files: &Nothing,
+        library,
+        limits: Limits::object(),
+    };
+    let mut adapted = adapt_object(source(&key, text), &options, Rc::clone(asking) as _);
+    let mut mistakes = std::mem::take(&mut adapted.diagnostics);
+    for site in &adapted.sites {
+        mistakes.extend(
+            site.addresses
+                .iter()
+                .filter_map(|address| claimable(address).err()),
+        );
+    }
+    if !mistakes.iter().any(Diagnostic::is_error) {
+        mistakes.extend(compile_alone(&adapted));
+    }
+    (adapted, mistakes)
+}
+
+/// Whether a mistake is the breach of a rule, and not a fault of the text: then no older text helps.
+fn is_policy(found: &Diagnostic) -> bool {
+    matches!(
+        found.code,
+        "operator-only"
+            | "not-exported"
+            | "snippet-refused"
+            | "no-grant"
+            | "tenant-file-import"
+            | "tenant-environment"
+    )
+}
+
+/// The address as something to be claimed.
+fn claimable(address: &object::Address) -> Result<Address, Diagnostic> {
+    let refuse = |message: String| {
+        Err(
+            Diagnostic::error("unsupported-address", &address.span.0, message).help(
+                "in a cluster a site has a host, with `http://`, `https://` or port 80 or 443 if it matters",
+            ),
+        )
+    };
+    let scheme = match (address.scheme.as_str(), address.port.as_str()) {
+        ("", "") => Scheme::Any,
+        ("http", "" | "80") | ("", "80") => Scheme::Http,
+        ("https", "" | "443") | ("", "443") => Scheme::Https,
+        (_, port) => return refuse(format!("port {port} is not served in a cluster")),
+    };
+    if !address.path.is_empty() {
+        let path = &address.path;
+        return refuse(format!(
+            "the address has a path, `{path}`; put it into a `handle {path}*`"
+        ));
+    }
+    if !is_host(&address.host) {
+        return refuse(format!("`{}` is not a host", address.host));
+    }
+    Ok(Address {
+        scheme,
+        host: address.host.as_str().into(),
+    })
+}
+
+/// A name, a name behind `*.`, or nothing for every host.
+pub(super) fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    host.is_empty() || (host.len() <= 253 && name.split('.').all(is_label))
+}
+
+/// What cannot be compiled although it can be read: a regular expression, a template. Named routes of others count as
+/// good; they are judged with their own object.
+fn compile_alone(adapted: &AdaptedObject) -> Option<Diagnostic> {
+    let sites = adapted.sites.iter().map(|site| {
+        let routes = site.routes.iter().chain(&site.errors).cloned().collect();
+        let at = site.addresses.first().map(|address| &address.span.0);
+        (routes, &site.invoked, at)
+    });
+    let named = adapted.named_routes.iter().map(|named| {
+        let at = named.route.written.0.as_ref();
+        (vec![named.route.clone()], &named.invoked, at)
+    });
+    for (routes, invoked, at) in sites.chain(named) {
+        if let Err(error) = check(routes, invoked) {
+            return at.map(|at| Diagnostic::error("not-servable", at, error));
+        }
+    }
+    None
+}
+
+/// Compiles routes by themselves.
+pub(super) fn check(routes: Vec<Route>, invoked: &[String]) -> Result<(), String> {
+    let empty = Arc::new(Route::default());
+    let named: IndexMap<_, _> = invoked
+        .iter()
+        .map(|name| (name.clone(), Arc::clone(&empty)))
+        .collect();
+    let server = Server {
+        routes: routes.into_iter().map(Arc::new).collect(),
+        named_routes: Some(named),
+        ..Server::default()
+    };
+    let mut config = Config::default();
+    config.apps.http = Some(Http {
+        servers: [("check".to_owned(), server)].into_iter().collect(),
+        ..Http::default()
+    });
+    let compiled = fairway_engine::compile(&config, &fairway_engine::Registry::default());
+    compiled.map(drop).map_err(|error| error.message)
+}
+
+/// The answer of a site that breaks a rule.
+pub(super) fn unavailable() -> Handler {
+    Handler::StaticResponse(respond::Config {
+        status_code: "503".into(),
+        ..respond::Config::default()
+    })
+}
+
+fn part(
+    route: &CaddyRoute,
+    serial: u64,
+    adapted: AdaptedObject,
+    state: State,
+    findings: Vec<Finding>,
+) -> Part {
+    let key = route.metadata.key();
+    let is_unavailable = state == State::Unavailable;
+    let sites = adapted.sites.into_iter().map(|site| {
+        let handle = if is_unavailable {
+            vec![unavailable()]
+        } else {
+            vec![Handler::Subroute(subroute::Config {
+                routes: site.routes,
+                ..subroute::Config::default()
+            })]
+        };
+        Site {
+            written: Written(site.addresses.first().map(|address| address.span.0.clone())),
+            addresses: site
+                .addresses
+                .iter()
+                .filter_map(|address| claimable(address).ok())
+                .collect(),
+            handle,
+            errors: if is_unavailable { Vec::new() } else { site.errors },
+            invoked: if is_unavailable { Vec::new() } else { site.invoked },
+            tls: site.tls,
+            automation: site.automation,
+        }
+    });
+    let named_routes = adapted.named_routes.into_iter().map(|named| Named {
+        name: format!("{}/{}", key.namespace, named.name),
+        route: Arc::new(if is_unavailable {
+            Route::new(None, unavailable())
+        } else {
+            named.route
+        }),
+        invoked: if is_unavailable { Vec::new() } else { named.invoked },
+    });
+    let tls = route.spec.tls.iter();
+    Part {
+        kind: "CaddyRoute",
+        created: route.metadata.creation_timestamp.clone(),
+        serial,
+        sites: sites.collect(),
+        paths: Vec::new(),
+        named_routes: named_routes.collect(),
+        tls: tls
+            .map(|tls| (tls.hosts.clone(), tls.secret_name.as_str().into()))
+            .collect(),
+        findings,
+        state,
+        key,
+    }
+}

@@ -1,0 +1,160 @@
+//! What the author of an object is told about it.
+
+use fairway_caddyfile::{Diagnostic, Severity};
+use fairway_engine::cluster::Notice;
+use serde::Serialize;
+
+use crate::objects::Key;
+
+/// The verdict on one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Verdict {
+    pub kind: &'static str,
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    pub state: State,
+    /// The hosts that it serves.
+    pub hosts: Vec<String>,
+    /// All mistakes and warnings.
+    pub findings: Vec<Finding>,
+}
+
+/// What is served of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) enum State {
+    /// All of it.
+    Accepted,
+    /// A part: some host or path belongs to another object.
+    PartiallyAccepted,
+    /// Its last good text; the one that it has now is broken.
+    LastGood,
+    /// Nothing but 503: it breaks a rule that protects others, or misses what protects itself.
+    Unavailable,
+    /// Nothing.
+    Refused,
+}
+
+/// One thing that is wrong with an object, or worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Finding {
+    pub severity: &'static str,
+    pub code: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Where in the object: `spec.caddyfile`. Empty for the object as a whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field: String,
+    /// In the text of the field, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The whole report with its excerpt, for people.
+    #[serde(skip)]
+    pub report: Option<String>,
+}
+
+impl Finding {
+    /// A mistake in a field of an object.
+    pub(crate) fn error(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            severity: "error",
+            code,
+            message: message.into(),
+            help: None,
+            field: field.into(),
+            line: None,
+            column: None,
+            report: None,
+        }
+    }
+
+    /// Something worth knowing about a field of an object.
+    pub(crate) fn warning(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            severity: "warning",
+            ..Self::error(code, field, message)
+        }
+    }
+
+    /// What the cluster says about a name in a field.
+    pub(crate) fn notice(severity: &'static str, field: impl Into<String>, notice: Notice) -> Self {
+        Self {
+            severity,
+            help: notice.help,
+            ..Self::error(notice.code, field, notice.message)
+        }
+    }
+
+    /// Says how to put it right.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// A diagnostic of a text. It stands in another object if an import brought it.
+    pub(crate) fn diagnostic(found: &Diagnostic) -> Self {
+        let name = found.span.source.name();
+        Self {
+            severity: match found.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            code: found.code,
+            message: found.message.clone(),
+            help: found.help.clone(),
+            field: name.split_once(", ").map_or(name, |(_, field)| field).to_owned(),
+            line: Some(found.span.line()),
+            column: Some(found.span.column()),
+            report: Some(found.render()),
+        }
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == "error"
+    }
+}
+
+impl Verdict {
+    /// What is printed: a headline, and each finding below it.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let Self {
+            kind,
+            namespace,
+            name,
+            ..
+        } = self;
+        let key = Key::new(namespace, name);
+        let state = match self.state {
+            State::Accepted => "is served",
+            State::PartiallyAccepted => "is served in part",
+            State::LastGood => "is broken; its last good text goes on",
+            State::Unavailable => "answers 503",
+            State::Refused => "is not served",
+        };
+        let mut lines = vec![format!("{kind} {key} {state}")];
+        lines.extend(self.findings.iter().map(Finding::line));
+        lines
+    }
+}
+
+impl Finding {
+    fn line(&self) -> String {
+        if let Some(report) = &self.report {
+            return report.clone();
+        }
+        let place = if self.field.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.field)
+        };
+        let help = self
+            .help
+            .as_ref()
+            .map_or(String::new(), |help| format!("; {help}"));
+        format!("{}[{}]: {place}{}{help}", self.severity, self.code, self.message)
+    }
+}
