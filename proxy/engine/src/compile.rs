@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use crate::config::{Config, Route as RouteConfig, Server as ServerConfig};
 use crate::handlers::Handler;
 use crate::handlers::reverse_proxy::health::Check;
@@ -11,9 +13,17 @@ use crate::matchers::Sets;
 use crate::table::{Index, Route, Routes, Server, Table};
 
 mod logs;
+mod memory;
+mod named;
+#[cfg(test)]
+mod tests;
 mod trusted_proxies;
 
+use memory::{Known, Needs, Recall};
+use named::Named;
+
 pub use logs::AccessLogs;
+pub(crate) use memory::Memory;
 pub use trusted_proxies::TrustedProxies;
 pub(crate) use trusted_proxies::parse_range;
 
@@ -52,53 +62,59 @@ impl CompileError {
 }
 
 /// Compiles a config. What upstreams and balancers remember is taken from the registry, where an earlier table left it,
-/// if their config is the same.
+/// if their config is the same. So are whole routes: what the config before this one held under the same `Arc`, a
+/// top-level route with an `@id` or a named route, is not compiled again.
 pub fn compile(config: &Config, registry: &Registry) -> Result<Table, CompileError> {
     registry.prune();
-    let configs = config.apps.http.as_ref().map(|http| &http.servers);
-    let mut servers = Vec::new();
-    let mut checks: Vec<Arc<Check>> = Vec::new();
-    for (name, config) in configs.into_iter().flatten() {
-        let mut compiler = Compiler {
-            registry: registry.clone(),
-            scope: name.clone(),
-            ..Compiler::default()
-        };
-        let server = compiler.server(name, config);
-        servers.push(Arc::new(server.map_err(|error| error.within(name))?));
-        for check in compiler.checks {
-            // A named route that several servers invoke is checked once.
-            if !checks.iter().any(|known| Arc::ptr_eq(known, &check)) {
-                checks.push(check);
-            }
+    let mut compiler = Compiler {
+        registry: registry.clone(),
+        memory: Recall::new(registry.take_memory()),
+        ..Compiler::default()
+    };
+    let servers = compiler.servers(config);
+    registry.keep_memory(compiler.memory.finish(servers.is_ok()));
+    Ok(Table {
+        servers: servers?.into(),
+        checks: compiler.checks.into_values().collect(),
+    })
+}
+
+/// Judges a config by itself: whether it compiles, and every named route of it, invoked or not. Nothing is kept.
+pub fn check(config: &Config) -> Result<(), CompileError> {
+    let mut compiler = Compiler::default();
+    compiler.servers(config)?;
+    for (name, server) in servers(config) {
+        compiler.enter(server);
+        for route in server.named_routes.iter().flat_map(IndexMap::keys) {
+            compiler.named_route(route).map_err(|error| error.within(name))?;
         }
     }
-    Ok(Table {
-        servers: servers.into(),
-        checks: checks.into(),
-    })
+    Ok(())
+}
+
+fn servers(config: &Config) -> impl Iterator<Item = (&String, &ServerConfig)> {
+    config.apps.http.iter().flat_map(|http| &http.servers)
 }
 
 /// What handlers need while they are compiled: other routes, and what outlives tables.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler<'c> {
+    registry: Registry,
+    memory: Recall,
     /// The named routes of the server.
     named: HashMap<&'c str, Named<'c>>,
+    /// In how many lists the compiler is.
     depth: usize,
-    registry: Registry,
-    /// Whose state is meant: the name of the server, or that of the named route.
+    /// In how many it was at most, since the named route that is compiled began.
+    deepest: usize,
+    /// Whose state is meant: a route by its `@id`, a named route, or a server with the hosts of the route.
     scope: String,
     /// How many equal handlers there were so far, by scope and content.
     ordinals: HashMap<(String, u64), u32>,
-    checks: Vec<Arc<Check>>,
-}
-
-#[derive(Debug)]
-enum Named<'c> {
-    Config(&'c RouteConfig),
-    /// Being compiled now: to need it again means a cycle.
-    Pending,
-    Done(Arc<Routes>),
+    /// What the route that is compiled needs.
+    needs: Needs,
+    /// The checks of all routes, by their addresses: one that several need is there once.
+    checks: IndexMap<usize, Arc<Check>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -126,28 +142,32 @@ impl<'c> Compiler<'c> {
 
     /// Takes note of health checks that the table needs.
     pub(crate) fn add_check(&mut self, check: Option<&Arc<Check>>) {
-        self.checks.extend(check.cloned());
+        self.needs.checks.extend(check.cloned());
+    }
+
+    fn servers(&mut self, config: &'c Config) -> Result<Vec<Arc<Server>>, CompileError> {
+        let compile = |(name, config): (&String, &'c ServerConfig)| {
+            let server = self.server(name, config);
+            server.map(Arc::new).map_err(|error| error.within(name))
+        };
+        servers(config).map(compile).collect()
     }
 
     fn server(&mut self, name: &str, config: &'c ServerConfig) -> Result<Server, CompileError> {
-        let named = config.named_routes.iter().flatten();
-        self.named = named
-            .map(|(name, route)| (name.as_str(), Named::Config(route)))
-            .collect();
-        let errors = match &config.errors {
-            Some(errors) => Some(Arc::new(
-                self.routes(&errors.routes)
-                    .map_err(|error| error.within("errors"))?,
-            )),
-            None => None,
-        };
+        self.enter(config);
+        let errors = config.errors.as_ref().map(|errors| {
+            let routes = self.errors(name, &errors.routes);
+            routes.map(Arc::new).map_err(|error| error.within("errors"))
+        });
+        let errors = errors.transpose()?;
         let mut groups = Groups::default();
         let mut routes = Vec::with_capacity(config.routes.len());
         for (index, route) in config.routes.iter().enumerate() {
-            let route = self
-                .route(route, &mut groups)
-                .map_err(|error| error.within(Numbered(index)))?;
-            routes.push(Arc::new(route));
+            if route.id.is_none() {
+                self.scope = format!("server {name}{}", Hosts(route));
+            }
+            let route = self.top_level(route, &mut groups);
+            routes.push(route.map_err(|error| error.within(Numbered(index)))?);
         }
         Ok(Server {
             name: name.into(),
@@ -159,14 +179,60 @@ impl<'c> Compiler<'c> {
         })
     }
 
+    /// Begins with a server, whose named routes are those that count.
+    fn enter(&mut self, config: &'c ServerConfig) {
+        let named = config.named_routes.iter().flatten();
+        self.named = named
+            .map(|(name, route)| (name.as_str(), Named::Config(route)))
+            .collect();
+        self.ordinals.clear();
+    }
+
+    fn errors(&mut self, server: &str, configs: &[RouteConfig]) -> Result<Routes, CompileError> {
+        let mut groups = Groups::default();
+        let mut routes = Vec::with_capacity(configs.len());
+        for (index, config) in configs.iter().enumerate() {
+            self.scope = format!("errors of server {server}{}", Hosts(config));
+            let (route, needs) = self.apart(|compiler| compiler.route(config, &mut groups));
+            self.note(&needs);
+            routes.push(route.map_err(|error| error.within(Numbered(index)))?);
+        }
+        Ok(Routes(routes.into()))
+    }
+
+    /// Compiles a route of a server, or remembers it. The number of a group belongs to its list, so a route with one is
+    /// not remembered.
+    fn top_level(
+        &mut self,
+        config: &Arc<RouteConfig>,
+        groups: &mut Groups,
+    ) -> Result<Arc<Route>, CompileError> {
+        let is_kept = config.id.is_some() && config.group.is_none();
+        if is_kept {
+            for known in self.memory.route(config) {
+                if self.is_valid(&known.needs)? {
+                    self.note(&known.needs);
+                    return Ok(self.memory.keep_route(known));
+                }
+            }
+        }
+        let (route, needs) = self.apart(|compiler| compiler.route(config, groups));
+        let route = Arc::new(route?);
+        self.note(&needs);
+        if is_kept {
+            self.memory.keep_route(Arc::new(Known {
+                config: Arc::clone(config),
+                made: Arc::clone(&route),
+                needs,
+                height: 0,
+            }));
+        }
+        Ok(route)
+    }
+
     /// Compiles a list of routes.
     pub(crate) fn routes(&mut self, configs: &[RouteConfig]) -> Result<Routes, CompileError> {
-        if self.depth == DEPTH {
-            return Err(CompileError::new(format!(
-                "routes lie more than {DEPTH} deep in routes"
-            )));
-        }
-        self.depth += 1;
+        self.descend()?;
         let mut groups = Groups::default();
         let mut routes = Vec::with_capacity(configs.len());
         for (index, config) in configs.iter().enumerate() {
@@ -179,44 +245,68 @@ impl<'c> Compiler<'c> {
         Ok(Routes(routes.into()))
     }
 
-    /// The named route that `invoke` calls; compiled once, shared by all who call it.
-    pub(crate) fn named_route(&mut self, name: &str) -> Result<Arc<Routes>, CompileError> {
-        let unknown = || CompileError::new(format!("there is no named route `{name}`"));
-        let (&key, named) = self.named.get_key_value(name).ok_or_else(unknown)?;
-        let config = match named {
-            Named::Done(routes) => return Ok(Arc::clone(routes)),
-            Named::Pending => {
-                return Err(CompileError::new(format!(
-                    "the named route `{name}` invokes itself"
-                )));
-            }
-            Named::Config(config) => *config,
-        };
-        self.named.insert(key, Named::Pending);
-        let scope = std::mem::replace(&mut self.scope, format!("&({name})"));
-        let routes = self.routes(std::slice::from_ref(config));
-        self.scope = scope;
-        let routes = Arc::new(routes.map_err(|error| error.within(format_args!("named route `{name}`")))?);
-        self.named.insert(key, Named::Done(Arc::clone(&routes)));
-        Ok(routes)
-    }
-
     fn route(&mut self, config: &RouteConfig, groups: &mut Groups) -> Result<Route, CompileError> {
-        let mut handlers = Vec::with_capacity(config.handle.len());
-        for handler in &config.handle {
-            handlers.push(Handler::compile(handler, self)?);
-        }
+        let handlers = |compiler: &mut Self| {
+            let handlers = config.handle.iter();
+            handlers
+                .map(|handler| Handler::compile(handler, compiler))
+                .collect::<Result<_, _>>()
+        };
+        let handlers = match &config.id {
+            Some(id) => self.in_scope(format!("@{id}"), handlers),
+            None => handlers(self),
+        };
         Ok(Route {
+            handlers: handlers?,
             group: config
                 .group
                 .as_deref()
                 .filter(|group| !group.is_empty())
                 .map(|group| groups.number(group)),
             matchers: Sets::compile(&config.matches)?,
-            handlers: handlers.into(),
             terminal: config.terminal,
         })
     }
+
+    /// Goes into a list.
+    fn descend(&mut self) -> Result<(), CompileError> {
+        if self.depth == DEPTH {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        Ok(())
+    }
+
+    /// Compiles under another scope, in which equal handlers are counted anew.
+    fn in_scope<T>(&mut self, scope: String, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let scope = std::mem::replace(&mut self.scope, scope);
+        let ordinals = std::mem::take(&mut self.ordinals);
+        let made = compile(self);
+        self.scope = scope;
+        self.ordinals = ordinals;
+        made
+    }
+
+    /// Compiles, and tells what that needed.
+    fn apart<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> (T, Needs) {
+        let outer = std::mem::take(&mut self.needs);
+        let made = compile(self);
+        (made, std::mem::replace(&mut self.needs, outer))
+    }
+
+    /// Takes what a route needs into the table.
+    fn note(&mut self, needs: &Needs) {
+        for check in &needs.checks {
+            self.checks
+                .entry(Arc::as_ptr(check).addr())
+                .or_insert_with(|| Arc::clone(check));
+        }
+    }
+}
+
+fn too_deep() -> CompileError {
+    CompileError::new(format!("routes lie more than {DEPTH} deep in routes"))
 }
 
 /// The groups of one list of routes. Other lists have others, even under the same names.
@@ -235,5 +325,18 @@ struct Numbered(usize);
 impl std::fmt::Display for Numbered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "route {}", self.0)
+    }
+}
+
+/// The hosts that a route is for, each after a space.
+struct Hosts<'c>(&'c RouteConfig);
+
+impl std::fmt::Display for Hosts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hosts = self.0.matches.iter().filter_map(|set| set.host.as_ref());
+        for host in hosts.flat_map(|hosts| &hosts.0) {
+            write!(f, " {host}")?;
+        }
+        Ok(())
     }
 }

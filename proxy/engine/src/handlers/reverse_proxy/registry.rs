@@ -14,6 +14,7 @@ use super::lane::{Group, GroupKey, Lane, Services};
 use super::selection::Policy;
 use super::upstreams::{Endpoint, FailurePolicy};
 use crate::cluster::ServicePort;
+use crate::compile::Memory;
 
 /// The long-lived state behind all tables of a process. A copy is the same registry. Locked only while configs are
 /// compiled and endpoints are set, never by a request.
@@ -22,6 +23,7 @@ pub struct Registry(Arc<Mutex<Entries>>);
 
 #[derive(Debug, Default)]
 struct Entries {
+    memory: Memory,
     endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
     balancers: HashMap<BalancerKey, Weak<Balancer>>,
     services: Services,
@@ -39,7 +41,7 @@ pub(super) struct EndpointKey {
 /// Which balancer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BalancerKey {
-    /// The server's name, or that of the named route.
+    /// A route by its `@id`, a named route, or a server with the hosts of the route.
     pub scope: Box<str>,
     /// A hash of the handler's config.
     pub content: u64,
@@ -95,6 +97,18 @@ impl Registry {
 
     pub(super) fn balancer(&self, key: BalancerKey, make: impl FnOnce() -> Balancer) -> Arc<Balancer> {
         find_or_make(&mut self.entries().balancers, key, make)
+    }
+
+    /// The compiled routes of the last config, for the next one.
+    pub(crate) fn take_memory(&self) -> Memory {
+        std::mem::take(&mut self.entries().memory)
+    }
+
+    /// Keeps the compiled routes of a config, in place of those before.
+    pub(crate) fn keep_memory(&self, memory: Memory) {
+        let before = std::mem::replace(&mut self.entries().memory, memory);
+        // Not under the lock: there may be much to drop.
+        drop(before);
     }
 
     /// Forgets what no table names any more.
