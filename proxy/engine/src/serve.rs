@@ -110,9 +110,11 @@ enum Choice {
 fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerError> {
     let host = paths::host_of(&exchange.host);
     let candidates = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        server.index.candidates(&host.to_ascii_lowercase())
+        server
+            .index
+            .candidates(&host.to_ascii_lowercase(), exchange.target())
     } else {
-        server.index.candidates(host)
+        server.index.candidates(host, exchange.target())
     };
     for position in candidates {
         let route = &server.routes[position];

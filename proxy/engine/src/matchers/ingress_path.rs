@@ -19,7 +19,7 @@ use crate::exchange::Exchange;
 
 mod canonical;
 
-pub(crate) use canonical::{Ambiguous, canonical};
+pub(crate) use canonical::{Ambiguous, Canonical, canonical};
 
 /// The path of a rule, which begins with `/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,9 +65,10 @@ impl IngressPath {
     pub(crate) fn fits(&self, path: &[u8]) -> bool {
         match self {
             Self::Exact(exact) => **exact == *path,
-            Self::Prefix(prefix) => path
-                .strip_prefix(&**prefix)
-                .is_some_and(|rest| matches!(rest, [] | [b'/', ..])),
+            Self::Prefix(prefix) => {
+                let rest = path.strip_prefix(&**prefix);
+                path.first() == Some(&b'/') && rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+            }
         }
     }
 }

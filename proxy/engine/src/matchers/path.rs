@@ -124,17 +124,9 @@ struct Request<'e> {
 impl<'e> Request<'e> {
     fn new(exchange: &'e Exchange) -> Self {
         let target = exchange.target();
-        let path = target.path();
-        let is_lower = path
-            .bytes()
-            .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
         Self {
             escaped: target.escaped_path(),
-            lower: if is_lower {
-                Cow::Borrowed(path)
-            } else {
-                Cow::Owned(path.to_lowercase())
-            },
+            lower: lower(target.path()),
             joined: None,
         }
     }
@@ -164,6 +156,23 @@ impl<'e> Request<'e> {
             Kind::Glob => glob_match(pattern, path).unwrap_or(false),
             Kind::Escaped => unreachable!("answered above"),
         }
+    }
+}
+
+/// The form of a decoded path with which patterns are compared that have neither `%` nor `//`.
+pub(crate) fn compared(path: &str) -> Cow<'_, str> {
+    match lower(path) {
+        Cow::Borrowed(path) => cleaned(path, true),
+        Cow::Owned(path) => Cow::Owned(cleaned(&path, true).into_owned()),
+    }
+}
+
+fn lower(path: &str) -> Cow<'_, str> {
+    let is_lower = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    if path.bytes().all(is_lower) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(path.to_lowercase())
     }
 }
 

@@ -1,19 +1,25 @@
-//! The index over the hosts of a server's top-level routes. Its only effect is to skip routes that cannot match:
-//! the host is looked up as it is and as a wildcard, and the routes found are tried in their order among those for
-//! every host.
+//! The index over the hosts and paths of a server's top-level routes. Its only effect is to skip routes that cannot
+//! match: the host is looked up as it is and as a wildcard, then, where a host has many routes, the path; the routes
+//! found are tried in their order among those for every host and every path.
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
+use self::paths::Paths;
+use crate::exchange::Target;
 use crate::matchers::Set;
 
-/// Which top-level routes can match a host. Positions are those of the routes, ascending in every list.
+mod paths;
+
+/// Which top-level routes can match a request. Positions are those of the routes, ascending in every list.
 #[derive(Debug, Default)]
 pub struct Index {
-    exact: HashMap<Box<str>, Box<[u32]>, foldhash::fast::RandomState>,
+    exact: HashMap<Box<str>, Routes, foldhash::fast::RandomState>,
     /// By what follows the first label: `example.com` for `*.example.com`.
-    wildcard: HashMap<Box<str>, Box<[u32]>, foldhash::fast::RandomState>,
+    wildcard: HashMap<Box<str>, Routes, foldhash::fast::RandomState>,
     /// Routes whose hosts the index cannot tell.
-    any: Box<[u32]>,
+    any: Routes,
 }
 
 impl Index {
@@ -22,7 +28,8 @@ impl Index {
         let mut exact: HashMap<Box<str>, Vec<u32>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<u32>> = HashMap::new();
         let mut any = Vec::new();
-        for (position, sets) in routes.into_iter().enumerate() {
+        let routes: Vec<&[Set]> = routes.into_iter().collect();
+        for (position, sets) in routes.iter().enumerate() {
             let position = position as u32;
             let Some(hosts) = hosts(sets) else {
                 any.push(position);
@@ -39,37 +46,56 @@ impl Index {
             }
         }
         let freeze = |lists: HashMap<Box<str>, Vec<u32>>| {
+            let lists = lists.into_iter();
             lists
-                .into_iter()
-                .map(|(host, list)| (host, list.into()))
+                .map(|(host, list)| (host, Routes::new(list, &routes)))
                 .collect()
         };
         Self {
             exact: freeze(exact),
             wildcard: freeze(wildcard),
-            any: any.into(),
+            any: Routes::new(any, &routes),
         }
     }
 
-    /// The positions of the routes that may match `host` (lower case, without port), in order, each once.
-    pub fn candidates(&self, host: &str) -> Candidates<'_> {
+    /// The positions of the routes that may match a request for `host` (lower case, without port), in order, each once.
+    pub fn candidates(&self, host: &str, target: &Target) -> Candidates<'_> {
         let parent = host.split_once('.').map(|(_, parent)| parent);
-        Candidates {
-            lists: [
-                self.exact.get(host).map_or(&[], |list| &**list),
-                parent
-                    .and_then(|parent| self.wildcard.get(parent))
-                    .map_or(&[], |list| &**list),
-                &self.any,
-            ],
+        let found = [
+            self.exact.get(host),
+            parent.and_then(|parent| self.wildcard.get(parent)),
+            Some(&self.any),
+        ];
+        let mut forms = paths::Forms::new(target);
+        let mut candidates = Candidates::default();
+        for routes in found.into_iter().flatten() {
+            match &routes.paths {
+                None => candidates.add(&routes.all),
+                Some(paths) => {
+                    if !paths.find(&mut forms, |list| candidates.add(list)) {
+                        candidates.add(&routes.all);
+                    }
+                }
+            }
         }
+        candidates
     }
 }
 
-/// Merges the ascending lists of an [`Index`].
-#[derive(Debug, Clone)]
+/// Merges ascending lists of an [`Index`]. There are more of them than have room in it only if rules lie deep in each
+/// other.
+#[derive(Debug, Clone, Default)]
 pub struct Candidates<'t> {
-    lists: [&'t [u32]; 3],
+    /// None is empty.
+    lists: SmallVec<[&'t [u32]; 12]>,
+}
+
+impl<'t> Candidates<'t> {
+    fn add(&mut self, list: &'t [u32]) {
+        if !list.is_empty() {
+            self.lists.push(list);
+        }
+    }
 }
 
 impl Iterator for Candidates<'_> {
@@ -85,6 +111,23 @@ impl Iterator for Candidates<'_> {
             }
         }
         Some(least as usize)
+    }
+}
+
+/// The routes of one host.
+#[derive(Debug, Default)]
+struct Routes {
+    all: Box<[u32]>,
+    /// The same by path, if there are many.
+    paths: Option<Box<Paths>>,
+}
+
+impl Routes {
+    fn new(all: Vec<u32>, routes: &[&[Set]]) -> Self {
+        Self {
+            paths: Paths::new(&all, routes).map(Box::new),
+            all: all.into(),
+        }
     }
 }
 
@@ -116,55 +159,152 @@ fn hosts(sets: &[Set]) -> Option<Vec<Pattern>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::matchers::Sets;
-    use crate::paths;
+    use crate::paths::host_of;
     use crate::test_util::exchange;
 
-    /// Routes by their hosts; a route without any is for every host.
-    fn sets(hosts: &[Vec<String>]) -> Vec<Vec<Set>> {
-        let set = |hosts: &Vec<String>| match hosts.as_slice() {
-            [] => Vec::new(),
-            hosts => vec![serde_json::from_value(json!({ "host": hosts })).unwrap()],
-        };
-        hosts.iter().map(set).collect()
+    /// One set of matchers; empty matches everything.
+    fn set(hosts: &[String], path: Option<Value>) -> Vec<Set> {
+        let mut set = path.unwrap_or(json!({}));
+        if !hosts.is_empty() {
+            set["host"] = json!(hosts);
+        }
+        let is_empty = set.as_object().unwrap().is_empty();
+        let sets = (!is_empty).then(|| serde_json::from_value(set).unwrap());
+        sets.into_iter().collect()
     }
 
-    /// The routes that match a host, as asking each in turn tells.
-    fn plain(sets: &[Vec<Set>], host: &str) -> Vec<usize> {
-        let matches = |sets: &[Set]| {
-            let mut exchange = exchange(&format!("GET /\nHost: {host}"));
-            Sets::compile(sets).unwrap().match_any(&mut exchange).unwrap()
+    /// The routes that match a request, or refuse it, as asking each in turn tells.
+    fn plain(sets: &[Vec<Set>], request: &str) -> Vec<usize> {
+        let answers = |sets: &[Set]| {
+            let mut exchange = exchange(request);
+            Sets::compile(sets).unwrap().match_any(&mut exchange) != Ok(false)
         };
         (0..sets.len())
-            .filter(|&position| matches(&sets[position]))
+            .filter(|&position| answers(&sets[position]))
             .collect()
     }
+
+    fn asked(index: &Index, host: &str, path: &str) -> Vec<usize> {
+        let exchange = exchange(&format!("GET {path}"));
+        let host = host_of(host).to_ascii_lowercase();
+        index.candidates(&host, exchange.target()).collect()
+    }
+
+    #[track_caller]
+    fn check(sets: &[Vec<Set>], host: &str, path: &str) {
+        let index = Index::new(sets.iter().map(Vec::as_slice));
+        let all = plain(sets, &format!("GET {path}\nHost: {host}"));
+        let asked = asked(&index, host, path);
+        assert!(asked.is_sorted_by(|a, b| a < b), "{asked:?}");
+        let kept: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|position| asked.contains(position))
+            .collect();
+        assert_eq!(kept, all);
+    }
+
+    fn hosts() -> impl Strategy<Value = Vec<String>> {
+        let host = "(\\*|a|B|a\\*)(\\.(\\*|a|b)){0,2}|\\{http\\.request\\.host\\}|127\\.0\\.0\\.1|::1";
+        prop::collection::vec(host, 0..3).prop_map(|mut hosts| {
+            hosts.sort_by_key(|host| host.to_lowercase());
+            hosts.dedup_by_key(|host| host.to_lowercase());
+            hosts
+        })
+    }
+
+    /// A matcher of paths, or none: often one that can be looked up, and that requests come upon.
+    fn path() -> impl Strategy<Value = Option<Value>> {
+        const ODD: &str =
+            "(/|/|a|B|é|%2f|%61|\\.\\.|\\*|\\?|\\[ab\\]|\\{http\\.request\\.method\\}){1,5}\\*?";
+        let caddy = prop_oneof![3 => "(/(a|B|ab)){0,2}/?\\*?", 1 => ODD];
+        let ingress = prop_oneof![3 => "(/(a|B|ab)){0,2}/?", 1 => "(/|/|a|B|é|%2f|%61|\\.\\.|\\*|;|%){0,5}"];
+        let compiles = |json: &Value| {
+            let set: Set = serde_json::from_value(json.clone()).unwrap();
+            set.compile().is_ok()
+        };
+        prop_oneof![
+            1 => Just(None),
+            3 => prop::collection::vec(caddy, 1..3).prop_map(|patterns| Some(json!({ "path": patterns }))),
+            3 => (prop_oneof!["exact", "prefix"], ingress)
+                .prop_map(|(kind, path)| json!({"ingress_path": { kind: format!("/{path}") }}))
+                .prop_filter("a rule that compiles", compiles)
+                .prop_map(Some),
+        ]
+    }
+
+    const PATH: &str = "(/(a|B|b|A|ab)){1,3}/?|/(/|/|a|b|A|B|%C3%A9|%2f|%61|%2e|\\.|\\.\\.|;|%){0,7}";
 
     proptest! {
         #[test]
         fn the_index_only_skips_what_cannot_match(
-            hosts in prop::collection::vec(
-                prop::collection::vec("(\\*|a|B|a\\*)(\\.(\\*|a|b)){0,2}|\\{http\\.request\\.host\\}|127\\.0\\.0\\.1|::1", 0..3),
-                0..8,
-            ),
+            routes in prop::collection::vec((hosts(), path()), 0..8),
             host in "(a|b|A|c)(\\.(a|b)){0,2}\\.?(:80)?|127\\.0\\.0\\.1:8|\\[::1\\](:1)?|",
+            request in PATH,
         ) {
-            let hosts: Vec<Vec<String>> = hosts.into_iter().map(|mut hosts| {
-                hosts.sort_by_key(|host| host.to_lowercase());
-                hosts.dedup_by_key(|host| host.to_lowercase());
-                hosts
-            }).collect();
-            let sets = sets(&hosts);
-            let index = Index::new(sets.iter().map(Vec::as_slice));
-            let found = index.candidates(&paths::host_of(&host).to_ascii_lowercase());
-            let all = plain(&sets, &host);
-            let asked: Vec<usize> = found.collect();
-            prop_assert!(asked.is_sorted_by(|a, b| a < b), "{asked:?}");
-            let kept: Vec<usize> = all.iter().copied().filter(|position| asked.contains(position)).collect();
-            prop_assert_eq!(kept, all);
+            let sets: Vec<_> = routes.into_iter().map(|(hosts, path)| set(&hosts, path)).collect();
+            check(&sets, &host, &request);
         }
+
+        #[test]
+        fn nor_does_it_where_a_host_has_many_routes(
+            routes in prop::collection::vec((0..3_usize, path(), path()), 16..40),
+            request in PATH,
+        ) {
+            let hosts = [vec![], vec!["a.b".to_owned()], vec!["*.b".to_owned()]];
+            let sets = |(host, one, other): (usize, _, Option<Value>)| {
+                let mut sets = set(&hosts[host], one);
+                // Some routes have two sets.
+                sets.extend(other.into_iter().flat_map(|other| set(&hosts[host], Some(other))));
+                sets
+            };
+            let sets: Vec<_> = routes.into_iter().map(sets).collect();
+            check(&sets, "a.b", &request);
+        }
+    }
+
+    #[test]
+    fn a_host_with_many_paths_costs_few_steps() {
+        let hosts = ["shop.test".to_owned()];
+        let rule = |rule: Value| set(&hosts, Some(rule));
+        let mut sets: Vec<_> = (0..1000)
+            .map(|number| rule(json!({"ingress_path": {"prefix": format!("/p{number}/api")}})))
+            .collect();
+        sets.push(rule(json!({"ingress_path": {"exact": "/p17/api"}})));
+        sets.push(rule(json!({"path": ["/P17/*"]})));
+        sets.push(rule(json!({"method": ["PUT"]})));
+        sets.push(rule(json!({"ingress_path": {"prefix": "/"}})));
+        let index = Index::new(sets.iter().map(Vec::as_slice));
+        let check =
+            |path: &str, expected: &[usize]| assert_eq!(asked(&index, "shop.test", path), expected, "{path}");
+        check("/p17/api", &[17, 1000, 1001, 1002, 1003]);
+        check("/p17/api/x", &[17, 1001, 1002, 1003]);
+        check("/%7017//api/x", &[17, 1001, 1002, 1003]);
+        check("/P17/api", &[1001, 1002, 1003]);
+        check("/p17", &[1001, 1002, 1003]);
+        check("/other", &[1002, 1003]);
+        check("*", &[1002]);
+        assert_eq!(
+            asked(&index, "shop.test", "/..;/").len(),
+            1004,
+            "one may refuse it"
+        );
+        assert!(asked(&index, "other.test", "/p17/api").is_empty());
+    }
+
+    #[test]
+    fn rules_that_lie_deep_are_found_with_their_parents() {
+        let deep = "/a".repeat(100_000);
+        let mut sets = vec![set(&[], Some(json!({"ingress_path": {"exact": deep}}))); 8];
+        sets.push(set(&[], Some(json!({"ingress_path": {"prefix": "/a/a"}}))));
+        let index = Index::new(sets.iter().map(Vec::as_slice));
+        let request = "/a".repeat(1000);
+        assert_eq!(asked(&index, "", &request).len(), 9);
+        assert_eq!(asked(&index, "", "/a/a/a"), [8]);
+        check(&sets, "a", &request);
     }
 }
