@@ -1,5 +1,7 @@
 //! The whole handler: from its line to what upstreams and clients get, in a world in memory.
 
+mod lane;
+
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
@@ -29,6 +31,8 @@ type Upstream<'a> = Box<dyn FnMut(&str, http::Request<Body>) -> Result<http::Res
 struct Memory<'a> {
     upstream: RefCell<Upstream<'a>>,
     slept: RefCell<Duration>,
+    /// How the last request was sent.
+    transport: RefCell<Option<Arc<Transport>>>,
 }
 
 impl<'a> Memory<'a> {
@@ -38,6 +42,7 @@ impl<'a> Memory<'a> {
         Self {
             upstream: RefCell::new(Box::new(upstream)),
             slept: RefCell::default(),
+            transport: RefCell::default(),
         }
     }
 }
@@ -46,9 +51,10 @@ impl World for Memory<'_> {
     async fn send(
         &self,
         dial: &Dial,
-        _transport: &Arc<Transport>,
+        transport: &Arc<Transport>,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, SendError> {
+        *self.transport.borrow_mut() = Some(Arc::clone(transport));
         (self.upstream.borrow_mut())(&dial.address, request)
     }
 
