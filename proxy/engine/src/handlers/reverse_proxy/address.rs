@@ -1,5 +1,7 @@
 //! Addresses of upstreams as a Caddyfile has them: `[scheme://]host[:port]`, `host:first-last`, `unix//path`.
 
+pub(super) mod service;
+
 use crate::paths::join_host_port;
 use crate::values::{
     NetworkAddress, is_fd_network, is_unix_network, join_network_address, split_network_address,
@@ -97,16 +99,8 @@ fn parse_url(text: &str, scheme: &str, rest: &str) -> Result<Address, String> {
     if !is_port {
         return Err(format!("`{port}` is neither a port nor a range of ports"));
     }
-    let conflict = match (scheme, port) {
-        (Scheme::Http | Scheme::H2c, "443") => Some("HTTPS"),
-        (Scheme::Https, "80") => Some("HTTP"),
-        _ => None,
-    };
-    if let Some(owner) = conflict {
-        let scheme = scheme.as_str();
-        return Err(format!(
-            "the scheme `{scheme}://` conflicts with port {port}, the {owner} port"
-        ));
+    if let Some(message) = conflict(scheme, port) {
+        return Err(message);
     }
     let default = if scheme == Scheme::Https { "443" } else { "80" };
     Ok(Address {
@@ -115,6 +109,19 @@ fn parse_url(text: &str, scheme: &str, rest: &str) -> Result<Address, String> {
         host: host.to_owned(),
         port: if port.is_empty() { default } else { port }.to_owned(),
     })
+}
+
+/// What is wrong with a scheme and a port together.
+fn conflict(scheme: Scheme, port: &str) -> Option<String> {
+    let owner = match (scheme, port) {
+        (Scheme::Http | Scheme::H2c, "443") => "HTTPS",
+        (Scheme::Https, "80") => "HTTP",
+        _ => return None,
+    };
+    let scheme = scheme.as_str();
+    Some(format!(
+        "the scheme `{scheme}://` conflicts with port {port}, the {owner} port"
+    ))
 }
 
 /// `host`, `host:port` or `[host]:port`; the port may be missing.

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Token, suggest};
+use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token, suggest};
 
 use super::address::{self, MAX_UPSTREAMS, Scheme};
 use super::config::{
-    ActiveHealthChecks, Config, HealthChecks, LoadBalancing, PassiveHealthChecks, ResponseHandler, Upstream,
+    ActiveHealthChecks, Config, DynamicUpstreams, HealthChecks, KubernetesUpstreams, LoadBalancing,
+    PassiveHealthChecks, ResponseHandler, Upstream,
 };
 use super::transport::{self, HttpTransport};
-use super::{PRIVATE_RANGES, selection};
+use super::{MAX_SERVICES, PRIVATE_RANGES, selection};
 use crate::adapt::Scope;
+use crate::cluster::{ServiceName, ServicePort};
 use crate::handlers::headers;
 use crate::matchers::{MATCHERS, Set};
 use crate::response_matcher;
@@ -61,16 +63,21 @@ const SUBDIRECTIVES: &[&str] = &[
     "verbose_logs",
 ];
 
+/// The subdirectives that could lead a tenant's requests to any address.
+const OPERATOR_ONLY: &[&str] = &["dynamic", "health_upstream"];
+
 /// Reads a `reverse_proxy`.
 pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config, Diagnostic> {
     let mut reader = Reader {
         config: Config::default(),
         scheme: None,
+        services: Vec::new(),
+        plain: None,
         transport: None,
         matchers: HashMap::new(),
         handlers: Vec::new(),
     };
-    reader.upstreams(args.remaining())?;
+    reader.upstreams(args.remaining(), scope)?;
     for line in args.block() {
         if line.name.text.starts_with('@') {
             reader.matcher(line)?;
@@ -90,48 +97,110 @@ struct Reader<'s> {
     config: Config,
     /// The scheme of the upstreams so far, and the address that has it.
     scheme: Option<(Scheme, &'s Token)>,
+    /// The Services so far, and where they are named.
+    services: Vec<(ServicePort, &'s Token)>,
+    /// An address that is no Service.
+    plain: Option<&'s Token>,
     transport: Option<(HttpTransport, &'s Token)>,
     matchers: HashMap<&'s str, response_matcher::Config>,
     handlers: Vec<ResponseHandler>,
 }
 
 impl<'s> Reader<'s> {
-    fn upstreams(&mut self, addresses: &'s [Token]) -> Result<(), Diagnostic> {
+    fn upstreams(&mut self, addresses: &'s [Token], scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
         for token in addresses {
-            let (scheme, dials) = address::parse(&token.text).map_err(|message| {
-                let message = format!("upstream `{}`: {message}", token.text);
-                Diagnostic::error("invalid-value", token, message)
-            })?;
-            if let Some((other, first)) = self
-                .scheme
-                .filter(|(other, _)| *other != scheme && *other != Scheme::None)
-            {
-                let message = match scheme {
-                    Scheme::None => format!(
-                        "all upstreams must have the same scheme; `{}` lacks `{}://`",
-                        token.text,
-                        other.as_str()
-                    ),
-                    _ => format!(
-                        "all upstreams must have the same scheme; `{}://` follows `{}://`",
-                        scheme.as_str(),
-                        other.as_str()
-                    ),
+            match in_cluster(token, scope)? {
+                Some((scheme, name)) => {
+                    self.scheme(scheme, token)?;
+                    self.service(&name, token, scope)?;
+                }
+                None => self.plain(token)?,
+            }
+            if let (Some((_, service)), Some(plain)) = (self.services.first(), self.plain) {
+                let message = "Services and other upstreams cannot be mixed in one `reverse_proxy`";
+                let first = if std::ptr::eq(plain, token) {
+                    service
+                } else {
+                    plain
                 };
                 return Err(Diagnostic::error("conflicting-options", token, message)
-                    .context(first, "another scheme here"));
+                    .context(first, "the other kind here"));
             }
-            self.scheme = Some((scheme, token));
-            if self.config.upstreams.len() + dials.len() > MAX_UPSTREAMS {
-                let message = format!("there are more than {MAX_UPSTREAMS} upstreams");
-                return Err(Diagnostic::error("invalid-value", token, message));
-            }
-            let upstream = |dial| Upstream {
-                dial,
-                max_requests: 0,
-            };
-            self.config.upstreams.extend(dials.into_iter().map(upstream));
         }
+        Ok(())
+    }
+
+    /// Takes note of a scheme, which is to be that of all upstreams.
+    fn scheme(&mut self, scheme: Scheme, token: &'s Token) -> Result<(), Diagnostic> {
+        if let Some((other, first)) = self
+            .scheme
+            .filter(|(other, _)| *other != scheme && *other != Scheme::None)
+        {
+            let message = match scheme {
+                Scheme::None => format!(
+                    "all upstreams must have the same scheme; `{}` lacks `{}://`",
+                    token.text,
+                    other.as_str()
+                ),
+                _ => format!(
+                    "all upstreams must have the same scheme; `{}://` follows `{}://`",
+                    scheme.as_str(),
+                    other.as_str()
+                ),
+            };
+            return Err(Diagnostic::error("conflicting-options", token, message)
+                .context(first, "another scheme here"));
+        }
+        self.scheme = Some((scheme, token));
+        Ok(())
+    }
+
+    /// Asks which Service port a name means.
+    fn service(
+        &mut self,
+        name: &ServiceName<'_>,
+        token: &'s Token,
+        scope: &mut Scope<'_>,
+    ) -> Result<(), Diagnostic> {
+        let Some(cluster) = scope.shared.cluster.clone() else {
+            let message = "the text belongs to a cluster, but its Services are not known";
+            return Err(Diagnostic::error("invalid-value", token, message));
+        };
+        let (port, notice) = cluster
+            .service(name, &token.origin)
+            .map_err(|notice| notice.error(token))?;
+        if let Some(notice) = notice {
+            scope.report(notice.warning(token));
+        }
+        if let Some((_, first)) = self.services.iter().find(|(known, _)| *known == port) {
+            let message = format!("Service {port} is named twice");
+            return Err(Diagnostic::error("duplicate-option", token, message).context(first, "first here"));
+        }
+        if self.services.len() == MAX_SERVICES {
+            let message = format!("there are more than {MAX_SERVICES} Services");
+            return Err(Diagnostic::error("invalid-value", token, message));
+        }
+        self.services.push((port, token));
+        Ok(())
+    }
+
+    /// Reads an upstream that is no Service.
+    fn plain(&mut self, token: &'s Token) -> Result<(), Diagnostic> {
+        let (scheme, dials) = address::parse(&token.text).map_err(|message| {
+            let message = format!("upstream `{}`: {message}", token.text);
+            Diagnostic::error("invalid-value", token, message)
+        })?;
+        self.scheme(scheme, token)?;
+        if self.config.upstreams.len() + dials.len() > MAX_UPSTREAMS {
+            let message = format!("there are more than {MAX_UPSTREAMS} upstreams");
+            return Err(Diagnostic::error("invalid-value", token, message));
+        }
+        let upstream = |dial| Upstream {
+            dial,
+            max_requests: 0,
+        };
+        self.config.upstreams.extend(dials.into_iter().map(upstream));
+        self.plain = Some(token);
         Ok(())
     }
 
@@ -149,8 +218,12 @@ impl<'s> Reader<'s> {
     fn line(&mut self, line: &'s Segment, outer: Args<'s>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
         let mut args = Args::new(line);
         let name = line.name.text.as_str();
+        if OPERATOR_ONLY.contains(&name) && line.lowest_tier() < Tier::Operator {
+            let message = format!("`{name}` is for the operator of the cluster only");
+            return Err(Diagnostic::error("operator-only", line, message));
+        }
         match name {
-            "to" => self.upstreams(args.remaining_required("an upstream")?)?,
+            "to" => self.upstreams(args.remaining_required("an upstream")?, scope)?,
             "dynamic" => {
                 let message = "`dynamic` is a part of Caddy that Fairway does not have yet";
                 return Err(Diagnostic::error("not-yet", line, message));
@@ -258,6 +331,16 @@ impl<'s> Reader<'s> {
 
     /// Brings the scheme of the addresses and the transport together.
     fn finish(mut self, args: Args<'_>) -> Result<Config, Diagnostic> {
+        if let Some((_, first)) = self.services.first() {
+            if self.config.dynamic_upstreams.is_some() {
+                let message = "Services and `dynamic` cannot be mixed in one `reverse_proxy`";
+                return Err(Diagnostic::error("conflicting-options", *first, message));
+            }
+            let services = self.services.into_iter().map(|(port, _)| port);
+            self.config.dynamic_upstreams = Some(DynamicUpstreams::Kubernetes(KubernetesUpstreams {
+                services: services.collect(),
+            }));
+        }
         let scheme = self.scheme.map_or(Scheme::None, |(scheme, _)| scheme);
         let mut transport = self
             .transport
@@ -285,6 +368,19 @@ impl<'s> Reader<'s> {
         }
         Ok(self.config)
     }
+}
+
+/// The Service that an upstream's text names, if its author's upstreams are Services and this is one.
+fn in_cluster<'t>(
+    token: &'t Token,
+    scope: &Scope<'_>,
+) -> Result<Option<(Scheme, ServiceName<'t>)>, Diagnostic> {
+    let origin = &token.origin;
+    let is_in_cluster = scope.shared.cluster.is_some() && origin.namespace.is_some();
+    if origin.tier == Tier::Operator && !is_in_cluster {
+        return Ok(None);
+    }
+    address::service::parse(&token.text, origin.tier).map_err(|notice| notice.error(token))
 }
 
 fn load_balancing(config: &mut LoadBalancing, mut args: Args<'_>) -> Result<(), Diagnostic> {

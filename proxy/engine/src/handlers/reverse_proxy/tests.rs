@@ -1,5 +1,6 @@
 //! The whole handler: from its line to what upstreams and clients get, in a world in memory.
 
+mod cluster;
 mod lane;
 
 use std::cell::RefCell;
