@@ -9,8 +9,9 @@ use super::config::{
     ActiveHealthChecks, Config, DynamicUpstreams, HealthChecks, KubernetesUpstreams, LoadBalancing,
     PassiveHealthChecks, ResponseHandler, Upstream,
 };
+use super::sources::MAX_SERVICES;
 use super::transport::{self, HttpTransport};
-use super::{MAX_SERVICES, PRIVATE_RANGES, selection};
+use super::{PRIVATE_RANGES, selection};
 use crate::adapt::Scope;
 use crate::cluster::{ServiceName, ServicePort};
 use crate::handlers::headers;
