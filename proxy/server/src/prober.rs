@@ -202,6 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn a_check_follows_the_endpoints_of_its_service() {
+        let (first, asks_first) = upstream(200);
+        let (second, asks_second) = upstream(200);
+        let api = json!({"namespace": "shop", "name": "api", "port": "80"});
+        let proxy = json!({"handler": "reverse_proxy",
+            "dynamic_upstreams": {"source": "kubernetes", "services": [api.clone()]},
+            "health_checks": {"active": {"uri": "/healthz", "interval": "1ms"}}});
+        let registry = fairway_engine::Registry::default();
+        let table = table(&registry, &[proxy]);
+        let api = serde_json::from_value(api).unwrap();
+        assert!(registry.set_endpoints(&api, &[first]));
+        let _sender = run(&table);
+        asks_first.recv_timeout(CEILING).unwrap();
+        assert!(registry.set_endpoints(&api, &[second]));
+        asks_second.recv_timeout(CEILING).unwrap();
+    }
+
+    #[test]
     fn the_end_ends_all_checks() {
         let (address, asked) = upstream(200);
         let table = table(&fairway_engine::Registry::default(), &[proxy(address, "1ms")]);
