@@ -22,6 +22,11 @@
 //! }
 //! ```
 //!
+//! In the text of an object of a cluster an upstream is a Service, `[scheme://]name[.namespace[.svc]][:port]`, with the
+//! port's number or name, and requests go straight to its endpoints. `first` and `weighted_round_robin` choose among
+//! Services, then among the endpoints of one; other policies see all endpoints. With `https://` the certificate is to be
+//! that of `name.namespace.svc`, and `Host` stays the client's. Other addresses are for the operator.
+//!
 //! What the [`World`] is asked to send has its target in origin form and its host in `Host`.
 
 mod address;

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, Guard};
@@ -15,8 +16,11 @@ use super::health::Check;
 use super::pool::{Members, Pool};
 use super::selection::{Policy, Selection};
 use super::transport::Transport;
-use super::upstreams::{Address, Endpoint, FailurePolicy, Target, Upstream};
+use super::upstreams::{Address, Endpoint, FailurePolicy, Target, Upstream, now};
 use crate::cluster::ServicePort;
+
+/// How many nanoseconds lie between two warnings of a lane at least.
+const QUIET: u64 = 10_000_000_000;
 
 /// The endpoints of one Service port under one set of health checks.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(super) struct Lane {
     groups: Box<[Arc<Group>]>,
     policy: Option<Policy>,
     pool: ArcSwap<Pool>,
+    /// [`now`] at the last warning; 0 for none.
+    warned: AtomicU64,
 }
 
 /// What a lane is known by: its groups, which it keeps alive, and its policy.
@@ -143,8 +149,31 @@ impl Lane {
         )
     }
 
+    /// Tells the log that there are no endpoints, unless it was told a short while ago.
+    pub(super) fn warn(&self) {
+        if self.may_warn(now()) {
+            let services = self.services();
+            tracing::warn!(
+                error = format_args!("no endpoints for {services}"),
+                "a request found no upstream"
+            );
+        }
+    }
+
+    fn may_warn(&self, at: u64) -> bool {
+        let last = self.warned.load(Ordering::Relaxed);
+        let is_due = last == 0 || at.saturating_sub(last) >= QUIET;
+        // Of requests at the same time one warns.
+        is_due
+            && self
+                .warned
+                .compare_exchange(last, at, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
     fn new(groups: Box<[Arc<Group>]>, policy: Option<Policy>) -> Self {
         Self {
+            warned: AtomicU64::new(0),
             pool: ArcSwap::from_pointee(gather(&groups, policy.as_ref())),
             groups,
             policy,
@@ -282,5 +311,20 @@ fn gather(groups: &[Arc<Group>], policy: Option<&Policy>) -> Pool {
             services: services.into(),
         },
         selection,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_rare() {
+        let lane = Lane::new(Box::default(), None);
+        assert!(lane.may_warn(1));
+        assert!(!lane.may_warn(2));
+        assert!(!lane.may_warn(QUIET));
+        assert!(lane.may_warn(QUIET + 1));
+        assert!(!lane.may_warn(QUIET + 2));
     }
 }

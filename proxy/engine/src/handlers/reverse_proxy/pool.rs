@@ -54,6 +54,7 @@ impl Upstreams {
                 let pool = lane.pool();
                 pool.choose(robin, exchange).ok_or_else(|| {
                     if pool.members.upstreams.is_empty() {
+                        lane.warn();
                         Failure::NoEndpoints(lane.services())
                     } else {
                         Failure::NoUpstream
