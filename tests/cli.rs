@@ -118,7 +118,7 @@ fn version_is_one_line() {
 #[test]
 fn help_names_every_command() {
     let printed = check(&["help"], "");
-    for command in ["run", "adapt", "validate", "fmt", "version", "completion"] {
+    for command in ["run", "adapt", "validate", "fmt", "crd", "version", "completion"] {
         assert!(printed.contains(command), "{command}: {printed}");
     }
 }
@@ -150,6 +150,13 @@ fn fmt_formats() {
         fs::read_to_string(folder.path().join("Unformatted")).expect("a file"),
         GOOD
     );
+}
+
+#[test]
+fn crd_is_the_committed_copy() {
+    let copy = fairway_tests::repository().join("crds/caddyroutes.yaml");
+    let copy = fs::read_to_string(copy).expect("it is committed");
+    assert_eq!(check(&["crd"], ""), copy);
 }
 
 #[test]
@@ -193,6 +200,7 @@ fn what_is_wrong_on_the_command_line_is_named() {
     check_error(&["teleport"], &["teleport"]);
     check_error(&["run", "--teleport"], &["--teleport"]);
     check_error(&["version", "teleport"], &["teleport"]);
+    check_error(&["crd", "teleport"], &["teleport"]);
     check_error(&["completion", "klingon"], &["klingon"]);
     check_error(&["run", "--config"], &["--config"]);
     for command in ["run", "adapt", "validate"] {

@@ -36,6 +36,10 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DIR")]
         manifests: PathBuf,
     },
+    /// Print the custom resource definitions, to be applied to a cluster
+    ///
+    /// For example: fairway crd | kubectl apply -f -
+    Crd,
     /// Print the version
     Version,
     /// Print a completion script

@@ -10,6 +10,7 @@ mod admin;
 mod cli;
 mod control;
 mod endpoints;
+mod crd;
 mod envfile;
 mod fmt;
 mod load;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         cli::Verb::Adapt(args) => adapt::adapt(&args),
         cli::Verb::Validate(args) => validate::validate(&args),
         cli::Verb::Fmt(args) => fmt::fmt(&args),
+        cli::Verb::Crd => crd::crd(),
         cli::Verb::Version => {
             println!("v{}", env!("CARGO_PKG_VERSION"));
             Ok(())
