@@ -1,6 +1,7 @@
 //! `fairway run`: serves a config until told to stop.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use fairway_engine::config::Config;
@@ -102,6 +103,7 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Reg
     if seen.is_current() {
         return;
     }
+    let begun = Instant::now();
     let swapped = load::load_seen(&args.config, seen).and_then(|loaded| {
         load::print(&loaded.warnings);
         if loaded.config == *current {
@@ -118,7 +120,7 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Reg
         Ok(true)
     });
     match swapped {
-        Ok(true) => tracing::info!("swapped"),
+        Ok(true) => tracing::info!(took = ?begun.elapsed(), tables = registry.tables_alive(), "swapped"),
         Ok(false) => {}
         Err(error) => tracing::error!(error = format!("{error:#}"), "the changed config is not served"),
     }

@@ -73,10 +73,12 @@ pub fn compile(config: &Config, registry: &Registry) -> Result<Table, CompileErr
     };
     let servers = compiler.servers(config);
     registry.keep_memory(compiler.memory.finish(servers.is_ok()));
-    Ok(Table {
+    let table = Table {
         servers: servers?.into(),
         checks: compiler.checks.into_values().collect(),
-    })
+    };
+    registry.count(&table);
+    Ok(table)
 }
 
 /// Judges a config by itself: whether it compiles, and every named route of it, invoked or not. Nothing is kept.

@@ -15,6 +15,7 @@ use super::selection::Policy;
 use super::upstreams::{Endpoint, FailurePolicy};
 use crate::cluster::ServicePort;
 use crate::compile::Memory;
+use crate::table::{Server, Table};
 
 /// The long-lived state behind all tables of a process. A copy is the same registry. Locked only while configs are
 /// compiled and endpoints are set, never by a request.
@@ -27,6 +28,8 @@ struct Entries {
     endpoints: HashMap<EndpointKey, Weak<Endpoint>>,
     balancers: HashMap<BalancerKey, Weak<Balancer>>,
     services: Services,
+    /// Of all tables, by the name of the server.
+    servers: HashMap<Box<str>, Vec<Weak<Server>>>,
 }
 
 /// Which upstream.
@@ -91,6 +94,26 @@ impl Registry {
         self.entries().services.lane(groups, policy)
     }
 
+    /// How many tables are in memory: the one that is served, those that were compiled and are not served yet, and
+    /// those that something still holds, be it only one of their servers.
+    pub fn tables_alive(&self) -> usize {
+        let entries = self.entries();
+        let alive = |servers: &Vec<Weak<Server>>| servers.iter().filter(|server| is_alive(server)).count();
+        entries.servers.values().map(alive).max().unwrap_or_default()
+    }
+
+    /// Counts a table as long as it lives.
+    pub(crate) fn count(&self, table: &Table) {
+        let mut entries = self.entries();
+        for server in &table.servers {
+            let known = entries.servers.entry(server.name.clone()).or_default();
+            let server = Arc::downgrade(server);
+            if !known.iter().any(|known| known.ptr_eq(&server)) {
+                known.push(server);
+            }
+        }
+    }
+
     pub(super) fn endpoint(&self, key: EndpointKey, policy: Option<FailurePolicy>) -> Arc<Endpoint> {
         find_or_make(&mut self.entries().endpoints, key, || Endpoint::new(policy))
     }
@@ -114,19 +137,23 @@ impl Registry {
     /// Forgets what no table names any more.
     pub(crate) fn prune(&self) {
         let mut entries = self.entries();
-        entries
-            .endpoints
-            .retain(|_, endpoint| endpoint.strong_count() > 0);
-        entries
-            .balancers
-            .retain(|_, balancer| balancer.strong_count() > 0);
+        entries.endpoints.retain(|_, endpoint| is_alive(endpoint));
+        entries.balancers.retain(|_, balancer| is_alive(balancer));
         entries.services.prune();
+        entries.servers.retain(|_, servers| {
+            servers.retain(is_alive);
+            !servers.is_empty()
+        });
     }
 
     /// Nothing is left half changed by a panic, so a poisoned lock is as good as any.
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_alive<T>(entry: &Weak<T>) -> bool {
+    entry.strong_count() > 0
 }
 
 fn find_or_make<K: Eq + std::hash::Hash, V>(
@@ -166,5 +193,26 @@ mod tests {
         drop(first);
         registry.prune();
         assert!(registry.entries().endpoints.is_empty());
+    }
+
+    #[test]
+    fn a_table_counts_while_a_server_of_it_is_held() {
+        let registry = Registry::default();
+        let config = serde_json::json!({"apps": {"http": {"servers": {"srv0": {}, "srv1": {}}}}});
+        let config = serde_json::from_value(config).unwrap();
+        let compile = || crate::compile(&config, &registry).unwrap();
+        assert_eq!(registry.tables_alive(), 0);
+        let first = compile();
+        let second = compile();
+        assert_eq!(registry.tables_alive(), 2);
+        let server = Arc::clone(&first.servers[1]);
+        drop(first);
+        assert_eq!(registry.tables_alive(), 2);
+        drop(server);
+        assert_eq!(registry.tables_alive(), 1);
+        drop(second);
+        assert_eq!(registry.tables_alive(), 0);
+        registry.prune();
+        assert!(registry.entries().servers.is_empty());
     }
 }
