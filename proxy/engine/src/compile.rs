@@ -171,8 +171,10 @@ impl<'c> Compiler<'c> {
             let route = self.top_level(route, &mut groups);
             routes.push(route.map_err(|error| error.within(Numbered(index)))?);
         }
+        let terminal = routes.iter().take_while(|route| route.terminal).count();
         Ok(Server {
             name: name.into(),
+            rest: routes[terminal..].into(),
             routes: routes.into(),
             index: Index::new(config.routes.iter().map(|route| &*route.matches)),
             errors,

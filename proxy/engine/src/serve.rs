@@ -94,7 +94,10 @@ async fn walk_server<W: World>(
             walk.enter_route(&route);
             walk.run(exchange, world).await
         }
-        Choice::From(position) => walk_list(&server, position, exchange, world).await,
+        Choice::From(rest, position) => {
+            drop(server);
+            walk_list(&rest[position..], exchange, world).await
+        }
     }
 }
 
@@ -102,8 +105,8 @@ enum Choice {
     None,
     /// A terminal route: nothing else can run.
     One(Arc<Route>),
-    /// The first route that matches is not the last that may run.
-    From(usize),
+    /// The first route that matches is not the last that may run: routes, and its place among them.
+    From(Arc<[Arc<Route>]>, usize),
 }
 
 /// The first route that matches. Its matchers have been asked, and are not asked again.
@@ -122,7 +125,8 @@ fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerErr
             return Ok(if route.terminal {
                 Choice::One(Arc::clone(route))
             } else {
-                Choice::From(position)
+                let before = server.routes.len() - server.rest.len();
+                Choice::From(Arc::clone(&server.rest), position - before)
             });
         }
     }
@@ -132,15 +136,14 @@ fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerErr
 /// The top-level routes from one that matched on, as a plain list. They may change the request for each other, so the
 /// index is of no use.
 async fn walk_list<W: World>(
-    server: &Server,
-    first: usize,
+    routes: &[Arc<Route>],
     exchange: &mut Exchange,
     world: &W,
 ) -> Result<End, HandlerError> {
     let mut groups: SmallVec<[u16; 4]> = SmallVec::new();
-    for (position, route) in server.routes.iter().enumerate().skip(first) {
+    for (position, route) in routes.iter().enumerate() {
         if route.group.is_some_and(|group| groups.contains(&group))
-            || position != first && !route.matchers.match_any(exchange)?
+            || position != 0 && !route.matchers.match_any(exchange)?
         {
             continue;
         }

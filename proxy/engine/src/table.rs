@@ -28,6 +28,8 @@ pub struct Server {
     pub(crate) routes: Box<[Arc<Route>]>,
     /// Skips routes that cannot match.
     pub(crate) index: Index,
+    /// The routes from the first on that is not terminal: what a request keeps that chose such a one.
+    pub(crate) rest: Arc<[Arc<Route>]>,
     /// Where errors go.
     pub(crate) errors: Option<Arc<Routes>>,
     /// Who may say what the client's address is.

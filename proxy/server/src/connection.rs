@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::plan::Settings;
 use crate::request;
-use crate::running::Slot;
+use crate::tls::TlsServer;
 use crate::traffic::{Local, LocalExecutor};
 use crate::watched::{Order, Watch, Watched};
 
@@ -34,7 +34,7 @@ const PLAIN_ON_TLS: &[u8] =
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, remote: SocketAddr) {
-    let Some(slot) = local.slot(listener) else {
+    let Some((tls, settings)) = local.entrance(listener) else {
         return;
     };
     let Ok(bound) = stream.local_addr() else {
@@ -45,10 +45,9 @@ pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, 
         local: canonical(bound),
         tls: None,
     };
-    let settings = Arc::clone(&slot.settings);
-    let beginning = begin(&slot, stream, connection);
+    let beginning = begin(tls.as_deref(), &settings, stream, connection);
     let begun = tokio::time::timeout(HANDSHAKE, beginning).await;
-    drop(slot);
+    drop(tls);
     let Ok(Some(begun)) = begun else {
         return;
     };
@@ -84,9 +83,14 @@ enum Stream {
 }
 
 /// Everything before HTTP. Nothing if there is none to come.
-async fn begin(slot: &Slot, mut stream: TcpStream, mut connection: Connection) -> Option<Begun> {
-    let Some(tls) = &slot.tls else {
-        let (prefix, http2) = if slot.settings.h2c {
+async fn begin(
+    tls: Option<&TlsServer>,
+    settings: &Settings,
+    mut stream: TcpStream,
+    mut connection: Connection,
+) -> Option<Begun> {
+    let Some(tls) = tls else {
+        let (prefix, http2) = if settings.h2c {
             preface(&mut stream).await?
         } else {
             (Bytes::new(), false)

@@ -1,5 +1,7 @@
 //! The whole server over sockets, with clients made by hand.
 
+mod tables;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
@@ -14,8 +16,12 @@ use crate::{AccessLog, Ending, Entry, Options, Plan, Running, plan};
 type Parts = (Arc<fairway_engine::table::Table>, Plan, Tls);
 
 fn parts(server: &Value) -> Parts {
+    parts_with(server, &fairway_engine::Registry::default())
+}
+
+fn parts_with(server: &Value, registry: &fairway_engine::Registry) -> Parts {
     let config = serde_json::from_value(json!({"apps": {"http": {"servers": {"srv0": server}}}})).unwrap();
-    let table = Arc::new(fairway_engine::compile(&config, &fairway_engine::Registry::default()).unwrap());
+    let table = Arc::new(fairway_engine::compile(&config, registry).unwrap());
     let tls = Tls::new(
         &config,
         Loaded::new(&config).unwrap(),

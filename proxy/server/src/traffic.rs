@@ -18,8 +18,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::connection;
+use crate::plan::Settings;
 use crate::request::unread;
-use crate::running::{Inbox, Phase, Published, Signal, Slot};
+use crate::running::{Inbox, Phase, Published, Signal};
+use crate::tls::TlsServer;
 use crate::watched::{self, Order, Watch};
 use crate::world::Services;
 
@@ -144,10 +146,12 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// What is served behind a listener now.
-    pub(crate) fn slot(&self, listener: usize) -> Option<Arc<Slot>> {
+    /// How connections to a listener begin now. Not the whole slot: a client may take long to begin, and the slot holds
+    /// the routes.
+    pub(crate) fn entrance(&self, listener: usize) -> Option<(Option<Arc<TlsServer>>, Arc<Settings>)> {
         let mut cache = self.cache.borrow_mut();
-        cache.load().slots.get(listener)?.clone()
+        let slot = cache.load().slots.get(listener)?.as_ref()?;
+        Some((slot.tls.clone(), Arc::clone(&slot.settings)))
     }
 
     /// The server behind a listener now. Its count is the only thing that requests of several threads share.
