@@ -3,7 +3,7 @@
 //!
 //! The rules are Caddy's. It runs on a config before it is compiled, never before it is printed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -48,15 +48,18 @@ pub fn apply(config: &mut Config, is_loaded: impl Fn(&str) -> bool) -> Result<Ve
         if addresses.iter().all(|address| address.start_port == ports.https) {
             speak_tls(server);
         }
+        // There may be as many of them as there are sites.
+        let skipped: HashSet<&String> = automatic.skip.iter().collect();
+        let without_certificate: HashSet<&String> = automatic.skip_certificates.iter().collect();
         let mut hosts: BTreeSet<String> = hosts(server).collect();
-        hosts.retain(|host| !automatic.skip.contains(host));
+        hosts.retain(|host| !skipped.contains(host));
         if hosts.is_empty() && server.tls_connection_policies.is_none() {
             continue;
         }
         if !automatic.disable_certificates {
             let wanted = hosts.iter().filter(|host| {
                 qualifies(host)
-                    && !automatic.skip_certificates.contains(host)
+                    && !without_certificate.contains(host)
                     && (automatic.ignore_loaded_certificates || !is_loaded(host))
             });
             names.extend(wanted.cloned());
