@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use fairway_caddyfile::{Diagnostic, Environment, Files, Options, Origin, Source};
 use fairway_engine::config::Config;
+use fairway_server::tls;
 
 use crate::cli::{self, Adapter};
 
@@ -19,6 +20,15 @@ pub(crate) struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The file; none for standard input.
     pub path: Option<PathBuf>,
+    /// A hash of the certificates, keys and authorities that the config names by their files.
+    pub certificates: u64,
+}
+
+impl Loaded {
+    /// Whether it serves the same as another.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.certificates == other.certificates && self.config == other.config
+    }
 }
 
 /// Reads the config that the flags name. The mistakes of a Caddyfile are printed, all of them.
@@ -39,11 +49,17 @@ pub(crate) fn load_seen(args: &cli::Config, seen: &mut Seen) -> anyhow::Result<L
         Some(Adapter::Caddyfile) => true,
         None => args.file.is_none() || path.as_deref().is_some_and(is_named_caddyfile),
     };
-    if is_caddyfile {
-        adapt(path, text, seen)
+    let mut loaded = if is_caddyfile {
+        adapt(path, text, seen)?
     } else {
-        parse_json(path, &text)
+        parse_json(path, &text)?
+    };
+    let mut hasher = DefaultHasher::new();
+    for file in tls::files(&loaded.config) {
+        seen.note(file).hash(&mut hasher);
     }
+    loaded.certificates = hasher.finish();
+    Ok(loaded)
 }
 
 /// As Caddy tells them apart: by the name.
@@ -123,6 +139,7 @@ fn adapt(path: Option<PathBuf>, text: String, seen: &mut Seen) -> anyhow::Result
         config: adapted.config,
         warnings: adapted.diagnostics,
         path,
+        certificates: 0,
     })
 }
 
@@ -144,6 +161,7 @@ fn parse_json(path: Option<PathBuf>, text: &str) -> anyhow::Result<Loaded> {
         config,
         warnings: Vec::new(),
         path,
+        certificates: 0,
     })
 }
 
@@ -193,13 +211,20 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
         .collect()
 }
 
-/// The files and folders that a config was read from, as they were then.
+/// The files and folders that a config was read from, and those that it names for TLS, as they were then.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Vec<(PathBuf, u64)>);
 
 impl Seen {
-    fn note(&mut self, path: &Path) {
-        self.0.push((path.to_owned(), fingerprint(path)));
+    fn note(&mut self, path: &Path) -> u64 {
+        let now = fingerprint(path);
+        self.0.push((path.to_owned(), now));
+        now
+    }
+
+    /// All of them.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
     }
 
     /// Whether they are all as they were: reading the config again would tell nothing new.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use fairway_engine::config::Config;
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_server::tls::Secrets;
 use fairway_server::{AccessLog, Ending, Options, Running};
@@ -50,25 +49,36 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
     let mut watch = match (&loaded.path, args.watch) {
-        (Some(path), true) => Some(Watch::new(path)?),
+        (Some(_), true) => Some(Watch::new()?),
         _ => None,
     };
-    let plan = prepared.plan;
-    let access_log: Arc<dyn AccessLog> = Arc::new(AccessLogs::start(&prepared.config)?);
+    follow(watch.as_mut(), &seen);
+    let Prepared {
+        config,
+        table,
+        tls,
+        plan,
+    } = prepared;
+    let access_log: Arc<dyn AccessLog> = Arc::new(AccessLogs::start(&config)?);
     let options = Options {
         threads: args.threads,
         access_log: Some(access_log),
     };
-    let running = Running::start(&prepared.table, &plan, &prepared.tls, &options)?;
+    let running = Running::start(&table, &plan, &tls, &options)?;
+    // What is served now may be replaced, and is not to be kept here.
+    drop((config, table, tls));
     for address in running.addresses() {
         tracing::info!(%address, "listening");
     }
-    let mut current = loaded.config;
+    let mut current = loaded;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = changed(watch.as_mut()) => reload(args, &mut seen, &mut current, &registry, &running),
+            () = changed(watch.as_mut()) => {
+                reload(args, &mut seen, &mut current, &registry, &running);
+                follow(watch.as_mut(), &seen);
+            }
         }
     }
     let drain = async {
@@ -98,15 +108,21 @@ async fn changed(watch: Option<&mut Watch>) {
     }
 }
 
+fn follow(watch: Option<&mut Watch>, seen: &Seen) {
+    if let Some(watch) = watch {
+        watch.follow(seen.files());
+    }
+}
+
 /// Serves the files as they are now, if they changed. Broken ones change nothing.
-fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Registry, running: &Running) {
+fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Loaded, registry: &Registry, running: &Running) {
     if seen.is_current() {
         return;
     }
     let begun = Instant::now();
     let swapped = load::load_seen(&args.config, seen).and_then(|loaded| {
         load::print(&loaded.warnings);
-        if loaded.config == *current {
+        if loaded.is_same_as(current) {
             return Ok(false);
         }
         let prepared = serving::prepare(
@@ -116,11 +132,15 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Config, registry: &Reg
             serving::storage(),
         )?;
         running.swap(&prepared.table, &prepared.plan, &prepared.tls)?;
-        *current = loaded.config;
+        *current = loaded;
         Ok(true)
     });
     match swapped {
-        Ok(true) => tracing::info!(took = ?begun.elapsed(), tables = registry.tables_alive(), "swapped"),
+        Ok(true) => tracing::info!(
+            duration = begun.elapsed().as_secs_f64(),
+            tables = registry.tables_alive(),
+            "swapped"
+        ),
         Ok(false) => {}
         Err(error) => tracing::error!(error = format!("{error:#}"), "the changed config is not served"),
     }

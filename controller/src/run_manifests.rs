@@ -42,7 +42,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
-    let mut watch = Watch::folder(folder)?;
+    let mut watch = Watch::tree(folder)?;
     let ports = Ports {
         http: args.http_port,
         https: args.https_port,
