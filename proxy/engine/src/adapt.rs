@@ -28,6 +28,7 @@ pub(crate) use scope::Shared;
 #[cfg(test)]
 pub(crate) use scope::test_shared;
 pub(crate) use scope::{Scope, SiteValue};
+pub(crate) use shorthand::short_name;
 
 /// What came out of a Caddyfile.
 #[derive(Debug)]

@@ -22,8 +22,8 @@ use fairway_caddyfile::{Args, Diagnostic, Tier};
 use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
 use crate::handlers::{
-    self, authentication, copy_response, encode, error, file_server, headers, invoke, respond, reverse_proxy,
-    rewrite, vars,
+    self, authentication, copy_response, encode, error, file_server, headers, invoke, map, respond,
+    reverse_proxy, rewrite, vars,
 };
 use crate::matchers::Set;
 
@@ -56,6 +56,7 @@ pub(crate) enum Parse {
 
 /// All directives: first those that run, in their order, then those that change the site.
 pub(crate) const DIRECTIVES: &[Directive] = &[
+    map::DIRECTIVE,
     vars::DIRECTIVE,
     root::DIRECTIVE,
     log_skip::DIRECTIVE_OLD_NAME,
@@ -95,7 +96,6 @@ pub(crate) const NOT_YET: &[&str] = &[
     "intercept",
     "log_append",
     "log_name",
-    "map",
     "metrics",
     "php_fastcgi",
     "push",

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use crate::body::Body;
 use crate::error::HandlerError;
 use crate::handlers::Filter;
+use crate::handlers::map::Maps;
 use crate::handlers::reverse_proxy::Held;
 use crate::paths;
 use crate::template::Value;
@@ -161,6 +162,8 @@ pub struct Exchange {
     pub vars: Names,
     /// Values that placeholders name in full, such as `http.regexp.name.1`.
     pub values: Names,
+    /// The maps that give further placeholders a value when they are used.
+    pub maps: Maps,
     /// The error that is handled now.
     pub error: Option<HandlerError>,
     /// The upstream's response, for the routes of `handle_response`.
@@ -202,6 +205,7 @@ impl Exchange {
             filters: SmallVec::new(),
             vars: Names::default(),
             values: Names::default(),
+            maps: Maps::default(),
             error: None,
             held: None,
             uuid: OnceLock::new(),

@@ -10,6 +10,7 @@ pub mod error;
 pub mod file_server;
 pub mod headers;
 pub mod invoke;
+pub mod map;
 pub mod respond;
 pub mod reverse_proxy;
 pub mod rewrite;
@@ -45,6 +46,8 @@ pub enum Config {
     Headers(headers::Config),
     /// `invoke`
     Invoke(invoke::Config),
+    /// `map`
+    Map(map::Config),
     /// `respond`, `redir`, `abort`
     StaticResponse(respond::Config),
     /// `reverse_proxy`
@@ -68,6 +71,7 @@ pub(crate) enum Handler {
     FileServer(file_server::FileServer),
     Headers(headers::Headers),
     Invoke(invoke::Invoke),
+    Map(map::Map),
     Respond(respond::Respond),
     ReverseProxy(Box<reverse_proxy::ReverseProxy>),
     Rewrite(rewrite::Rewrite),
@@ -126,6 +130,7 @@ impl Handler {
             Config::FileServer(config) => Self::FileServer(config.compile()?),
             Config::Headers(config) => Self::Headers(config.compile()?),
             Config::Invoke(config) => Self::Invoke(config.compile(compiler)?),
+            Config::Map(config) => Self::Map(config.compile()?),
             Config::StaticResponse(config) => Self::Respond(config.compile()?),
             Config::ReverseProxy(config) => Self::ReverseProxy(Box::new(config.compile(compiler)?)),
             Config::Rewrite(config) => Self::Rewrite(config.compile()?),
@@ -152,6 +157,10 @@ impl Handler {
                 Ok(Flow::Next)
             }
             Self::Invoke(handler) => Ok(handler.enter()),
+            Self::Map(handler) => {
+                handler.handle(exchange);
+                Ok(Flow::Next)
+            }
             Self::Respond(handler) => handler.handle(exchange),
             Self::ReverseProxy(handler) => handler.handle(exchange, world).await,
             Self::Rewrite(handler) => handler.handle(exchange),

@@ -77,6 +77,13 @@ pub(crate) fn apply(block: &mut Block) {
     }
 }
 
+/// The short name that a placeholder, written in full, has; `{http.request.host}` is `host`.
+pub(crate) fn short_name(placeholder: &str) -> Option<&'static str> {
+    let long = placeholder.trim_matches(['{', '}']);
+    let known = NAMES.iter().find(|(_, name)| *name == long);
+    known.map(|(short, _)| *short)
+}
+
 /// The text with short names replaced; `None` if there are none in it.
 fn expand(text: &str) -> Option<String> {
     let mut expanded: Option<String> = None;

@@ -60,7 +60,7 @@ fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Di
 }
 
 /// A word as Go reads it: a whole number, a number, a truth, or text.
-fn scalar(token: &Token) -> Result<Json, Diagnostic> {
+pub(super) fn scalar(token: &Token) -> Result<Json, Diagnostic> {
     let text = token.text.as_str();
     if token.is_quoted() {
         return Ok(text.into());

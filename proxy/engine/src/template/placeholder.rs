@@ -133,6 +133,14 @@ impl Placeholder {
 
     /// The value; `None` if it is not known in this request.
     pub fn text<'a>(&'a self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
+        self.own_text(exchange).or_else(|| {
+            let mapped = exchange.maps.value(&self.name, exchange)?;
+            Some(Cow::Owned(mapped.text().into_owned()))
+        })
+    }
+
+    /// The value, if no map gives it.
+    fn own_text<'a>(&'a self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
         Some(match &self.kind {
             Kind::Method => exchange.method.as_str().into(),
             Kind::OriginalMethod => exchange.original_method().as_str().into(),
@@ -189,7 +197,10 @@ impl Placeholder {
             Kind::Tls(TlsPart::Resumed) => Value::Bool(exchange.connection.tls.as_ref()?.resumed),
             Kind::Variable(name) => exchange.vars.get(name).cloned().unwrap_or(Value::Null),
             Kind::ErrorStatus => Value::Integer(exchange.error.as_ref()?.status.into()),
-            Kind::Set => exchange.values.get(&self.name)?.clone(),
+            Kind::Set => match exchange.values.get(&self.name) {
+                Some(value) => value.clone(),
+                None => return exchange.maps.value(&self.name, exchange),
+            },
             _ => Value::Text(self.text(exchange)?.into()),
         })
     }
