@@ -15,6 +15,7 @@ mod redir;
 mod root;
 mod route;
 mod tls;
+mod try_files;
 mod uri;
 
 use fairway_caddyfile::{Args, Diagnostic, Tier};
@@ -67,6 +68,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     method::DIRECTIVE,
     rewrite::DIRECTIVE,
     uri::DIRECTIVE,
+    try_files::DIRECTIVE,
     authentication::DIRECTIVE_OLD_NAME,
     authentication::DIRECTIVE,
     headers::REQUEST_HEADER,
@@ -103,5 +105,4 @@ pub(crate) const NOT_YET: &[&str] = &[
     "templates",
     "timeouts",
     "tracing",
-    "try_files",
 ];

@@ -19,6 +19,7 @@ use crate::error::HandlerError;
 use crate::handlers::Filter;
 use crate::handlers::map::Maps;
 use crate::handlers::reverse_proxy::Held;
+use crate::matchers::file;
 use crate::paths;
 use crate::template::Value;
 
@@ -164,6 +165,8 @@ pub struct Exchange {
     pub values: Names,
     /// The maps that give further placeholders a value when they are used.
     pub maps: Maps,
+    /// What the disk said, for matchers that are being asked again.
+    pub(crate) files: Vec<(file::Lookup, file::Answer)>,
     /// The error that is handled now.
     pub error: Option<HandlerError>,
     /// The upstream's response, for the routes of `handle_response`.
@@ -206,6 +209,7 @@ impl Exchange {
             vars: Names::default(),
             values: Names::default(),
             maps: Maps::default(),
+            files: Vec::new(),
             error: None,
             held: None,
             uuid: OnceLock::new(),

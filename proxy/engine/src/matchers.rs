@@ -7,6 +7,7 @@
 
 pub mod client_ip;
 pub mod expression;
+pub mod file;
 pub mod header;
 pub mod header_regexp;
 pub mod host;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::compile::CompileError;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
+use crate::world::World;
 
 /// A set of matchers as JSON: Caddy's `http.matchers.*` by name. All of them must match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,9 @@ pub struct Set {
     /// `expression`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<expression::Config>,
+    /// `file`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<file::Config>,
 }
 
 /// A matcher's entry in the table: its name in a Caddyfile and how its lines are read.
@@ -96,6 +101,7 @@ pub(crate) struct Entry {
 pub(crate) const MATCHERS: &[Entry] = &[
     client_ip::MATCHER,
     expression::MATCHER,
+    file::MATCHER,
     header::MATCHER,
     header_regexp::MATCHER,
     host::MATCHER,
@@ -115,6 +121,7 @@ pub(crate) const MATCHERS: &[Entry] = &[
 pub(crate) enum Matcher {
     ClientIp(client_ip::ClientIp),
     Expression(expression::Expression),
+    File(file::File),
     Header(header::Header),
     HeaderRegexp(header_regexp::HeaderRegexp),
     Host(host::Host),
@@ -130,13 +137,38 @@ pub(crate) enum Matcher {
     VarsRegexp(vars_regexp::VarsRegexp),
 }
 
+/// Why a matcher gives no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// It cannot. This ends the request instead of counting as "no".
+    Error(HandlerError),
+    /// The disk must be asked first, away from the traffic threads; then the matchers are to be asked again.
+    NeedsFiles(Box<file::Lookup>),
+}
+
+impl From<HandlerError> for Unanswered {
+    fn from(error: HandlerError) -> Self {
+        Self::Error(error)
+    }
+}
+
 impl Matcher {
-    /// Whether the request is one of those meant. May leave what it captured in [`Exchange::values`]. An error ends
-    /// the request instead of counting as "no".
-    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    /// Whether it may need to ask the disk.
+    pub(crate) fn asks_disk(&self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Not(matcher) => matcher.asks_disk(),
+            Self::Expression(matcher) => matcher.asks_disk(),
+            _ => false,
+        }
+    }
+
+    /// Whether the request is one of those meant. May leave what it captured in [`Exchange::values`].
+    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
         match self {
             Self::ClientIp(matcher) => Ok(matcher.matches(exchange)),
             Self::Expression(matcher) => matcher.matches(exchange),
+            Self::File(matcher) => matcher.matches(exchange),
             Self::Header(matcher) => Ok(matcher.matches(exchange)),
             Self::HeaderRegexp(matcher) => Ok(matcher.matches(exchange)),
             Self::Host(matcher) => Ok(matcher.matches(exchange)),
@@ -173,6 +205,7 @@ impl Set {
             path_regexp,
             vars_regexp,
             expression,
+            file,
         } = self;
         let mut matchers = Vec::new();
         if let Some(config) = method {
@@ -220,6 +253,9 @@ impl Set {
         if let Some(config) = expression {
             matchers.push(Matcher::Expression(config.compile()?));
         }
+        if let Some(config) = file {
+            matchers.push(Matcher::File(config.compile()?));
+        }
         Ok(matchers.into())
     }
 
@@ -239,8 +275,45 @@ impl Sets {
         sets.iter().map(Set::compile).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether one of them matches; the disk is asked if need be.
+    pub(crate) async fn ask<W: World>(
+        &self,
+        exchange: &mut Exchange,
+        world: &W,
+    ) -> Result<bool, HandlerError> {
+        match self.match_any(exchange) {
+            Ok(answer) => Ok(answer),
+            Err(Unanswered::Error(error)) => Err(error),
+            Err(Unanswered::NeedsFiles(lookup)) => Box::pin(self.ask_disk(lookup, exchange, world)).await,
+        }
+    }
+
+    async fn ask_disk<W: World>(
+        &self,
+        mut lookup: Box<file::Lookup>,
+        exchange: &mut Exchange,
+        world: &W,
+    ) -> Result<bool, HandlerError> {
+        let answer = loop {
+            let asked = world.blocking(move || {
+                let answer = lookup.run();
+                (*lookup, answer)
+            });
+            exchange.files.push(asked.await);
+            // Each matcher of the sets asks at most once, so this ends.
+            match self.match_any(exchange) {
+                Err(Unanswered::NeedsFiles(another)) => lookup = another,
+                Err(Unanswered::Error(error)) => break Err(error),
+                Ok(answer) => break Ok(answer),
+            }
+        };
+        // Whoever asks later wants to know what is there then.
+        exchange.files.clear();
+        answer
+    }
+
     /// Whether one of them matches.
-    pub(crate) fn match_any(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    pub(crate) fn match_any(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
         if self.0.is_empty() {
             return Ok(true);
         }
@@ -254,7 +327,7 @@ impl Sets {
 }
 
 /// Whether all matchers of a set match.
-pub(crate) fn match_all(set: &[Matcher], exchange: &mut Exchange) -> Result<bool, HandlerError> {
+pub(crate) fn match_all(set: &[Matcher], exchange: &mut Exchange) -> Result<bool, Unanswered> {
     for matcher in set {
         if !matcher.matches(exchange)? {
             return Ok(false);

@@ -60,7 +60,7 @@ pub fn sanitized_path_join(root: &str, request_path: &str) -> String {
 
 /// The shortest path that means the same: one slash between elements, no `.`, and `..` only at the front of a
 /// relative path.
-fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     into_text(clean_bytes(path.as_bytes()))
 }
 

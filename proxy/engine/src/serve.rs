@@ -86,7 +86,7 @@ async fn walk_server<W: World>(
     exchange: &mut Exchange,
     world: &W,
 ) -> Result<End, HandlerError> {
-    match choose(&server, exchange)? {
+    match choose(&server, exchange, world).await? {
         Choice::None => Ok(End::Unanswered),
         Choice::One(route) => {
             drop(server);
@@ -110,7 +110,11 @@ enum Choice {
 }
 
 /// The first route that matches. Its matchers have been asked, and are not asked again.
-fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerError> {
+async fn choose<W: World>(
+    server: &Server,
+    exchange: &mut Exchange,
+    world: &W,
+) -> Result<Choice, HandlerError> {
     let host = paths::host_of(&exchange.host);
     let candidates = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         server
@@ -121,7 +125,7 @@ fn choose(server: &Server, exchange: &mut Exchange) -> Result<Choice, HandlerErr
     };
     for position in candidates {
         let route = &server.routes[position];
-        if route.matchers.match_any(exchange)? {
+        if route.matchers.ask(exchange, world).await? {
             return Ok(if route.terminal {
                 Choice::One(Arc::clone(route))
             } else {
@@ -143,7 +147,7 @@ async fn walk_list<W: World>(
     let mut groups: SmallVec<[u16; 4]> = SmallVec::new();
     for (position, route) in routes.iter().enumerate() {
         if route.group.is_some_and(|group| groups.contains(&group))
-            || position != 0 && !route.matchers.match_any(exchange)?
+            || position != 0 && !route.matchers.ask(exchange, world).await?
         {
             continue;
         }
@@ -268,7 +272,7 @@ impl<'t> Walk<'t> {
             };
             let Some(at) = frame.handler else {
                 let passed = route.group.is_some_and(|group| frame.groups.contains(&group));
-                if passed || !route.matchers.match_any(exchange)? {
+                if passed || !route.matchers.ask(exchange, world).await? {
                     frame.route += 1;
                     continue;
                 }

@@ -19,7 +19,7 @@ use fairway_caddyfile::{Diagnostic, Quote, Segment, Span, suggest};
 use crate::matchers::{Entry, MATCHERS, Set};
 
 /// Matchers of Caddy that are not there yet; refused by name.
-const NOT_YET: &[&str] = &["file", "tls", "url_pattern"];
+const NOT_YET: &[&str] = &["tls", "url_pattern"];
 
 /// The matchers with a name in a block, by this name with its `@`.
 pub(crate) type Named = HashMap<String, Definition>;
@@ -172,8 +172,8 @@ mod tests {
             "Caddyfile:2:4: there is no kind of matcher `metod`; did you mean `method`?",
         );
         check_refused(
-            "@a file /x",
-            "Caddyfile:2:4: `file` is a matcher of Caddy that Fairway does not have yet",
+            "@a tls x",
+            "Caddyfile:2:4: `tls` is a matcher of Caddy that Fairway does not have yet",
         );
         check_refused("@a method", "Caddyfile:2:4: `method` needs a method");
     }

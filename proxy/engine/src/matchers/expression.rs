@@ -21,9 +21,8 @@ use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompileError;
-use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::matchers::{Entry, Set};
+use crate::matchers::{Entry, Set, Unanswered, file};
 
 mod functions;
 mod program;
@@ -92,7 +91,7 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
         }
         let tokens = args.remaining_required("an expression")?;
         args.no_block()?;
-        set.expression = Some(if let [token] = tokens {
+        let config = if let [token] = tokens {
             Config {
                 expr: token.text.clone(),
                 name: name.to_owned(),
@@ -104,7 +103,16 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
                 expr: raw.join(" "),
                 name: String::new(),
             }
-        });
+        };
+        // One that does not compile is refused later, whoever wrote it.
+        if line.lowest_tier() < file::MATCHER.tier
+            && config.expr.contains(file::MATCHER.name)
+            && config.compile().is_ok_and(|expression| expression.asks_disk())
+        {
+            let message = "`file` in an expression is for the operator of the cluster only";
+            return Err(args.error("operator-only", message));
+        }
+        set.expression = Some(config);
     }
     Ok(())
 }
@@ -135,7 +143,11 @@ impl Config {
 }
 
 impl Expression {
-    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    pub(crate) fn asks_disk(&self) -> bool {
+        self.0.asks_disk()
+    }
+
+    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
         self.0.evaluate(exchange)
     }
 }

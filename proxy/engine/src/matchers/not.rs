@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapt::matcher::read_lines;
 use crate::compile::CompileError;
-use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::matchers::{Entry, Matcher, Set, match_all};
+use crate::matchers::{Entry, Matcher, Set, Unanswered, match_all};
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "not",
@@ -74,7 +73,11 @@ impl Config {
 }
 
 impl Not {
-    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    pub(crate) fn asks_disk(&self) -> bool {
+        self.0.iter().flatten().any(Matcher::asks_disk)
+    }
+
+    pub(crate) fn matches(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
         for set in &self.0 {
             if match_all(set, exchange)? {
                 return Ok(false);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fairway_caddyfile::{Options, Origin, Source, parse};
 
-use super::{Set, match_all};
+use super::{Set, Unanswered, match_all};
 use crate::adapt::matcher::read_lines;
 use crate::body::Body;
 use crate::error::HandlerError;
@@ -69,7 +69,16 @@ pub(crate) fn check(lines: &str, request: &str, expected: bool) {
 pub(crate) fn ask(lines: &str, exchange: &mut Exchange) -> Result<bool, HandlerError> {
     let set = read(lines).unwrap_or_else(|mistake| panic!("{lines}: {mistake}"));
     let matchers = set.compile().unwrap_or_else(|error| panic!("{lines}: {error}"));
-    match_all(&matchers, exchange)
+    loop {
+        match match_all(&matchers, exchange) {
+            Ok(answer) => return Ok(answer),
+            Err(Unanswered::Error(error)) => return Err(error),
+            Err(Unanswered::NeedsFiles(lookup)) => {
+                let answer = lookup.run();
+                exchange.files.push((*lookup, answer));
+            }
+        }
+    }
 }
 
 /// A request from 192.0.2.1 without TLS.

@@ -8,7 +8,7 @@ use super::config::LoadBalancing;
 use crate::compile::CompileError;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::matchers::{Matcher, match_all};
+use crate::matchers::{Matcher, Unanswered, match_all};
 use crate::template::Value;
 use crate::world::World;
 
@@ -49,8 +49,12 @@ pub(super) enum Failure {
 impl Policy {
     pub(super) fn compile(config: &LoadBalancing) -> Result<Self, CompileError> {
         let matchers = config.retry_match.iter().map(|set| {
+            let compiled = set.compile()?;
+            if compiled.iter().any(Matcher::asks_disk) {
+                return Err(CompileError::new("`retry_match` cannot ask for files"));
+            }
             Ok(Matchers {
-                set: set.compile()?,
+                set: compiled,
                 has_expression: set.expression.is_some(),
             })
         });
@@ -99,10 +103,15 @@ impl Policy {
 
 /// A matcher that fails is no reason to send anything again.
 fn matches(matchers: &Matchers, exchange: &mut Exchange) -> bool {
-    match_all(&matchers.set, exchange).unwrap_or_else(|error| {
-        tracing::warn!(%error, "matching a request for another try failed");
-        false
-    })
+    match match_all(&matchers.set, exchange) {
+        Ok(answer) => answer,
+        Err(Unanswered::Error(error)) => {
+            tracing::warn!(%error, "matching a request for another try failed");
+            false
+        }
+        // It was refused when the config was compiled.
+        Err(Unanswered::NeedsFiles(_)) => false,
+    }
 }
 
 /// What is left of the tries.

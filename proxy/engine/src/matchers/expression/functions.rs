@@ -7,8 +7,8 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operat
 use super::scan;
 use crate::compile::CompileError;
 use crate::matchers::{
-    Matcher, client_ip, header, header_regexp, host, method, path, path_regexp, protocol, query, regexp,
-    remote_ip, vars,
+    Matcher, client_ip, file, header, header_regexp, host, method, path, path_regexp, protocol, query,
+    regexp, remote_ip, vars,
 };
 use crate::template::Placeholder;
 
@@ -61,6 +61,10 @@ pub(super) fn matcher(
         "header_regexp" => arguments.regexp().and_then(|([field], regexp)| {
             let config = header_regexp::Config(BTreeMap::from([(field, regexp)]));
             Ok(Matcher::HeaderRegexp(config.compile().map_err(message)?))
+        }),
+        "file" => arguments.file().and_then(|config| {
+            let matcher = config.compile().map_err(message)?;
+            Ok(Matcher::File(matcher))
         }),
         "query" => arguments
             .map()
@@ -123,6 +127,37 @@ impl Arguments<'_> {
             self.name.clone_into(&mut name);
         }
         Ok((before, regexp::Config { name, pattern }))
+    }
+
+    /// Files, or a map of what the matcher `file` takes; nothing is the request's path.
+    fn file(self) -> Result<file::Config, String> {
+        if self.call.args.is_empty() {
+            return Ok(file::Config::default());
+        }
+        if !matches!(
+            &*self.call.args,
+            [IdedExpr {
+                expr: Expr::Map(_),
+                ..
+            }]
+        ) {
+            let try_files = self.texts()?;
+            return Ok(file::Config {
+                try_files,
+                ..file::Config::default()
+            });
+        }
+        let mut config = file::Config::default();
+        for (key, mut values) in self.map()? {
+            match key.as_str() {
+                "try_files" => config.try_files = values,
+                "split_path" => config.split_path = values,
+                "root" if values.len() == 1 => config.root = values.remove(0),
+                "try_policy" if values.len() == 1 => config.try_policy = values.remove(0),
+                _ => return Err("`file` takes `root`, `try_files`, `try_policy` and `split_path`".to_owned()),
+            }
+        }
+        Ok(config)
     }
 
     /// A map of strings to strings or lists of strings.

@@ -14,7 +14,7 @@ use super::{functions, scan};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::go_regex;
-use crate::matchers::Matcher;
+use crate::matchers::{Matcher, Unanswered};
 use crate::template::{Placeholder, Value};
 
 /// The begin of the names that stand for answers of matchers; their number follows.
@@ -335,8 +335,19 @@ fn is_declared(expr: Expr) -> bool {
 }
 
 impl Node {
+    /// Whether one of its matchers may need to ask the disk.
+    pub(super) fn asks_disk(&self) -> bool {
+        match self {
+            Self::And(operands) | Self::Or(operands) => operands.iter().any(Self::asks_disk),
+            Self::Not(inner) => inner.asks_disk(),
+            Self::Constant(_) => false,
+            Self::Matcher(matcher) => matcher.asks_disk(),
+            Self::Leaf(leaf) => leaf.matchers.iter().any(|(_, matcher)| matcher.asks_disk()),
+        }
+    }
+
     /// The answer for a request. As CEL has it, a failure beside an operand that decides is of no account.
-    pub(super) fn evaluate(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    pub(super) fn evaluate(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
         match self {
             Self::Constant(answer) => Ok(*answer),
             Self::Matcher(matcher) => matcher.matches(exchange),
@@ -359,20 +370,22 @@ fn combine(
     [left, right]: &[Node; 2],
     decisive: Decisive,
     exchange: &mut Exchange,
-) -> Result<bool, HandlerError> {
+) -> Result<bool, Unanswered> {
     let decides = |answer: bool| answer == matches!(decisive, Decisive::True);
     match left.evaluate(exchange) {
         Ok(answer) if decides(answer) => Ok(answer),
         Ok(_) => right.evaluate(exchange),
         Err(error) => match right.evaluate(exchange) {
             Ok(answer) if decides(answer) => Ok(answer),
+            // It may yet decide.
+            Err(question @ Unanswered::NeedsFiles(_)) => Err(question),
             _ => Err(error),
         },
     }
 }
 
 impl Leaf {
-    fn evaluate(&self, exchange: &mut Exchange) -> Result<bool, HandlerError> {
+    fn evaluate(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
         let mut context = self.context();
         for (name, matcher) in &self.matchers {
             context.add_variable_from_value(name.as_str(), matcher.matches(exchange)?);
@@ -381,7 +394,7 @@ impl Leaf {
             context.add_variable_from_value(name.as_str(), value(placeholder.value(exchange)));
         }
         self.value(&context)
-            .map_err(|message| HandlerError::internal(format!("evaluating an expression: {message}")))
+            .map_err(|message| HandlerError::internal(format!("evaluating an expression: {message}")).into())
     }
 
     fn context(&self) -> Context<'static, 'static> {

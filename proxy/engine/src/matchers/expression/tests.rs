@@ -202,7 +202,6 @@ fn refuses() {
             "{http.request.host}.unknown() == 1",
             "there is no function `unknown`",
         ),
-        ("file('x')", "there is no function `file`"),
         ("path()", "`path` takes strings and placeholders, at least one"),
         ("path(1)", "`path` takes strings and placeholders, at least one"),
         (
