@@ -8,6 +8,7 @@ mod consolidate;
 pub(crate) mod https;
 pub(crate) mod logs;
 pub(crate) mod matcher;
+pub(crate) mod modules;
 pub mod object;
 mod options;
 mod order;

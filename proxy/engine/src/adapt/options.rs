@@ -15,7 +15,7 @@
 mod read;
 mod servers;
 
-use fairway_caddyfile::{Args, Block, Diagnostic, suggest};
+use fairway_caddyfile::{Args, Block, Diagnostic, Token, suggest};
 use serde_json::{Value as Json, json};
 
 use super::scope::Shared;
@@ -76,6 +76,10 @@ pub struct GlobalOptions {
     pub acme_ca_root: Option<String>,
     /// `acme_eab`
     pub acme_eab: Option<Json>,
+    /// `acme_dns`: the DNS challenge for all issuers over ACME.
+    pub acme_dns: Option<AcmeDns>,
+    /// `dns`: the DNS provider where none is named.
+    pub dns: Option<Json>,
     /// `cert_issuer`, in order.
     pub cert_issuers: Vec<Json>,
     /// `cert_lifetime`
@@ -96,6 +100,15 @@ pub struct GlobalOptions {
     pub(crate) servers: Vec<ServerOptions>,
     /// `log`: loggers by name; an empty one changes nothing.
     pub logs: Vec<(String, Log)>,
+}
+
+/// The global option `acme_dns`.
+#[derive(Clone, Debug)]
+pub struct AcmeDns {
+    /// The provider; without it, that of the option `dns`.
+    pub provider: Option<Json>,
+    /// The name of the option, where it is written.
+    pub name: Token,
 }
 
 impl GlobalOptions {
@@ -391,7 +404,7 @@ mod tests {
         refuse("order respnd first", "unknown-directive", directive);
         let log = "Caddyfile:4:5: there is already a global logger `a`";
         refuse("log a {\n}\nlog a {\n}", "duplicate-option", log);
-        let dns = "Caddyfile:2:1: there is no DNS provider `cloudflare`; let another program get the certificate, and name its files with `tls CERT KEY`";
+        let dns = "Caddyfile:2:10: `cloudflare` is not a DNS provider that Fairway knows; let another program get the certificate, and name its files with `tls CERT KEY`";
         refuse("acme_dns cloudflare", "not-yet", dns);
     }
 }

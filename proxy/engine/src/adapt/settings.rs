@@ -172,19 +172,6 @@ pub(crate) fn not_yet(line: &Segment) -> Diagnostic {
     Diagnostic::error("not-yet", line, message)
 }
 
-/// A provider of DNS records, of which there is none.
-pub(crate) fn no_dns_provider(line: &Segment) -> Diagnostic {
-    let message = match line.args.first() {
-        Some(provider) => format!("there is no DNS provider `{}`", provider.text),
-        None => format!(
-            "`{}` needs a DNS provider, and Fairway has none yet",
-            line.name.text
-        ),
-    };
-    Diagnostic::error("not-yet", line, message)
-        .help("let another program get the certificate, and name its files with `tls CERT KEY`")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -10,6 +10,7 @@
 //!     ca URL
 //!     ca_root FILE
 //!     eab KEY_ID MAC_KEY
+//!     dns [PROVIDER …]
 //!     key_type TYPE
 //!     on_demand
 //!     reuse_private_keys
@@ -34,11 +35,12 @@ use serde_json::json;
 
 use super::{Directive, Parse};
 use crate::adapt::https::issuers;
+use crate::adapt::modules;
 use crate::adapt::settings::{
-    Object, append, flag, invalid, no_dns_provider, one_of, operator_only, operator_only_word, put, ratio,
-    single, text, texts,
+    Object, append, flag, invalid, named, one_of, operator_only, operator_only_word, put, ratio, single,
+    text, texts,
 };
-use crate::adapt::{Scope, SiteValue};
+use crate::adapt::{GlobalOptions, Scope, SiteValue};
 use crate::config::{Manager, Policy, TlsConnectionPolicy};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
@@ -78,11 +80,7 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Di
         [_, _, surplus, ..] => return Err(args.unexpected(surplus)),
     }
     for line in args.block() {
-        tls.line(&args, line)?;
-    }
-    if let Some(token) = &tls.dns {
-        let message = format!("`{}` needs a DNS provider, and Fairway has none yet", token.text);
-        return Err(Diagnostic::error("not-yet", token, message));
+        tls.line(&args, line, scope)?;
     }
     tls.finish(&args, scope, values)
 }
@@ -126,7 +124,7 @@ impl Tls {
         })
     }
 
-    fn line(&mut self, args: &Args<'_>, line: &Segment) -> Result<(), Diagnostic> {
+    fn line(&mut self, args: &Args<'_>, line: &Segment, scope: &Scope<'_>) -> Result<(), Diagnostic> {
         let mut line_args = Args::new(line);
         let name = line.name.text.as_str();
         if KNOWN.contains(&name) && !FOR_TENANTS.contains(&name) {
@@ -153,7 +151,15 @@ impl Tls {
             "renewal_window_ratio" => self.automation.renewal_window_ratio = Some(ratio(&mut line_args)?),
             "issuer" => self.automation.issuers.push(issuers::read(line_args)?),
             "get_certificate" => self.automation.get_certificate.push(get_certificate(line_args)?),
-            "dns" => return Err(no_dns_provider(line)),
+            // Without a provider, that of the global options.
+            "dns" if line.args.is_empty() && scope.shared.options.dns.is_some() => {
+                line_args.no_block()?;
+                issuers::challenge(self.acme(), "dns");
+            }
+            "dns" => {
+                let provider = modules::dns_provider(line_args)?;
+                put(issuers::challenge(self.acme(), "dns"), "provider", provider);
+            }
             _ if issuers::DNS_SETTINGS.contains(&name) => {
                 operator_only(line)?;
                 issuers::dns_setting(line, issuers::challenge(self.acme(), "dns"))?;
@@ -184,6 +190,26 @@ impl Tls {
         Ok(())
     }
 
+    /// The DNS challenge needs a provider, be it that of the global options.
+    fn check_dns(&mut self, options: &GlobalOptions) -> Result<(), Diagnostic> {
+        let Some(token) = &self.dns else { return Ok(()) };
+        let global = options.dns.as_ref();
+        let global = global.or_else(|| options.acme_dns.as_ref()?.provider.as_ref());
+        let own = self
+            .acme
+            .as_ref()
+            .and_then(|acme| acme.get("challenges")?.get("dns")?.get("provider"));
+        if global.is_some() || own.is_some() {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` is about the DNS challenge, but there is no DNS provider",
+            token.text
+        );
+        let help = "add a line `dns PROVIDER`, or the global option `dns`";
+        Err(Diagnostic::error("missing-argument", token, message).help(help))
+    }
+
     fn acme(&mut self) -> &mut Object {
         self.acme.get_or_insert_with(Object::new)
     }
@@ -195,6 +221,7 @@ impl Tls {
         scope: &Scope<'_>,
         mut values: Vec<SiteValue>,
     ) -> Result<Vec<SiteValue>, Diagnostic> {
+        self.check_dns(&scope.shared.options)?;
         let explicit = !self.automation.issuers.is_empty();
         if explicit && (self.acme.is_some() || self.internal) {
             let message =

@@ -61,6 +61,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
             issuers::fill_in(issuer, &options);
         }
     }
+    mistakes.extend(unknown_dns(&policies, &options));
     let policies = join::consolidate(policies);
     mistakes.extend(ambiguous(&policies, sites));
     let automation = Automation {
@@ -71,6 +72,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
         storage_clean_interval: interval(options.storage_clean_interval),
     };
     tls.automation = Some(automation).filter(|automation| *automation != Automation::default());
+    tls.dns.clone_from(&options.dns);
     tls.resolvers = Some(options.tls_resolvers).filter(|resolvers| !resolvers.is_empty());
     tls.disable_ocsp_stapling = options.ocsp_stapling_off;
     tls.disable_storage_check = options.storage_check_off;
@@ -130,6 +132,7 @@ impl<'o> Drafts<'o> {
 fn base(options: &GlobalOptions) -> Option<Draft> {
     let acme = options.acme_ca.is_some()
         || options.acme_ca_root.is_some()
+        || options.acme_dns.is_some()
         || options.acme_eab.is_some()
         || options.preferred_chains.is_some();
     let others = !options.cert_issuers.is_empty()
@@ -284,6 +287,7 @@ fn issuers_of_globals(policy: &mut Policy, options: &GlobalOptions) {
     let has_globals = options.email.is_some()
         || options.acme_ca.is_some()
         || options.acme_ca_root.is_some()
+        || options.acme_dns.is_some()
         || options.acme_eab.is_some()
         || options.preferred_chains.is_some();
     let is_public =
@@ -294,6 +298,22 @@ fn issuers_of_globals(policy: &mut Policy, options: &GlobalOptions) {
             None => issuers::defaults(options.email.as_deref()),
         };
     }
+}
+
+/// An issuer takes the DNS challenge from `acme_dns`, which leaves the provider to `dns`, which is not there.
+fn unknown_dns(drafts: &[Draft], options: &GlobalOptions) -> Option<Diagnostic> {
+    let acme_dns = options.acme_dns.as_ref().filter(|_| options.dns.is_none())?;
+    let mut issuers = drafts.iter().flat_map(|draft| &draft.policy.issuers);
+    let lacks_provider = |issuer: &Json| {
+        let dns = issuer.pointer("/challenges/dns");
+        dns.is_some_and(|dns| dns.get("provider").is_none())
+    };
+    if !issuers.any(lacks_provider) {
+        return None;
+    }
+    let message = "`acme_dns` names no DNS provider, and the global options have none either";
+    let mistake = Diagnostic::error("missing-argument", &acme_dns.name, message);
+    Some(mistake.help("write `acme_dns PROVIDER`, or add the option `dns PROVIDER`"))
 }
 
 fn interval(duration: Option<crate::values::Duration>) -> Option<Json> {

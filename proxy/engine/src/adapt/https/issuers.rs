@@ -7,9 +7,9 @@ use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde_json::{Value as Json, json};
 
 use crate::adapt::GlobalOptions;
+use crate::adapt::modules;
 use crate::adapt::settings::{
-    Object, append, flag, inner, invalid, named, nanoseconds, no_dns_provider, number, one_of, only, put,
-    text, texts,
+    Object, append, flag, inner, invalid, named, nanoseconds, number, one_of, only, put, text, texts,
 };
 
 /// The ACME endpoint that is tried second, if there is an email address.
@@ -141,10 +141,25 @@ pub(crate) fn fill_in(issuer: &mut Json, options: &GlobalOptions) {
     if let Some(root) = &options.acme_ca_root {
         add_once(issuer, "trusted_roots_pem_files", &[root.as_str().into()]);
     }
+    if let Some(acme_dns) = &options.acme_dns {
+        let dns = challenge(issuer, "dns");
+        if let Some(provider) = acme_dns
+            .provider
+            .as_ref()
+            .filter(|_| !dns.contains_key("provider"))
+        {
+            put(dns, "provider", provider.clone());
+        }
+    }
     let has_dns = issuer
         .get("challenges")
         .is_some_and(|all| all.get("dns").is_some());
     if has_dns {
+        let dns = challenge(issuer, "dns");
+        let is_on = options.acme_dns.is_some() || dns.contains_key("provider");
+        if is_on && !dns.contains_key("resolvers") {
+            put(dns, "resolvers", options.tls_resolvers.clone());
+        }
         return;
     }
     for (kind, port) in [("http", options.http_port), ("tls-alpn", options.https_port)] {
@@ -262,7 +277,16 @@ fn acme_line(args: &Args<'_>, line: &Segment, issuer: &mut Object) -> Result<(),
         "eab" => put(issuer, "external_account", eab(line_args)?),
         "trusted_roots" => put(issuer, "trusted_roots_pem_files", texts(&mut line_args, "files")?),
         "preferred_chains" => put(issuer, "preferred_chains", preferred_chains(line_args)?),
-        "dns" => return Err(no_dns_provider(line)),
+        // Without a provider, that of the global options.
+        "dns" if line.args.is_empty() => {
+            line_args.no_block()?;
+            challenge(issuer, "dns");
+        }
+        "dns" => put(
+            challenge(issuer, "dns"),
+            "provider",
+            modules::dns_provider(line_args)?,
+        ),
         name if DNS_SETTINGS.contains(&name) => dns_setting(line, challenge(issuer, "dns"))?,
         _ => return Err(args.unknown_subdirective(line, ACME.into_iter().chain(DNS_SETTINGS))),
     }
@@ -311,7 +335,10 @@ fn zerossl(mut args: Args<'_>) -> Result<Object, Diagnostic> {
         match line.name.text.as_str() {
             "validity_days" => put(&mut issuer, "validity_days", number::<u32>(&mut line_args)?),
             "alt_http_port" => put(&mut issuer, "alternate_http_port", number::<u16>(&mut line_args)?),
-            "dns" => return Err(no_dns_provider(line)),
+            "dns" => {
+                let provider = modules::dns_provider(line_args)?;
+                put(inner(&mut issuer, "cname_validation"), "provider", provider);
+            }
             name if name != "dns_challenge_override_domain" && DNS_SETTINGS.contains(&name) => {
                 dns_setting(line, inner(&mut issuer, "cname_validation"))?;
             }

@@ -6,11 +6,12 @@ use serde_json::json;
 use super::servers;
 use crate::adapt::https::issuers;
 use crate::adapt::logs;
+use crate::adapt::modules;
+use crate::adapt::options::AcmeDns;
 use crate::adapt::order::Position;
 use crate::adapt::scope::Shared;
 use crate::adapt::settings::{
-    Object, duration, flag, invalid, named, no_dns_provider, number, one_of, only, put, ratio, single, text,
-    texts,
+    Object, duration, flag, invalid, named, number, one_of, only, put, ratio, single, text, texts,
 };
 
 /// Reads an option into `shared.options`.
@@ -85,8 +86,10 @@ pub(super) const OPTIONS: &[(&str, Read)] = &[
         set(&mut shared.options.acme_ca_root, text(&mut args, "a file"))
     }),
     ("acme_eab", acme_eab),
-    ("acme_dns", |args, _| Err(no_dns_provider(args.segment()))),
-    ("dns", |args, _| Err(no_dns_provider(args.segment()))),
+    ("acme_dns", acme_dns),
+    ("dns", |args, shared| {
+        set(&mut shared.options.dns, modules::dns_provider(args))
+    }),
     ("cert_issuer", |args, shared| {
         shared.options.cert_issuers.push(issuers::read(args)?);
         Ok(())
@@ -250,6 +253,18 @@ fn acme_eab(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
         eab.insert(key.to_owned(), value.into());
     }
     shared.options.acme_eab = Some(eab.into());
+    Ok(())
+}
+
+/// `acme_dns PROVIDER …`; without a provider, the one of `dns`.
+fn acme_dns(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let provider = match args.peek() {
+        Some(_) => Some(modules::dns_provider(args)?),
+        None => None,
+    };
+    args.no_block()?;
+    let name = args.name().clone();
+    shared.options.acme_dns = Some(AcmeDns { provider, name });
     Ok(())
 }
 

@@ -95,6 +95,29 @@ fn lines_of_the_block() {
 }
 
 #[test]
+fn reads_the_dns_challenge() {
+    let issuers = |dns: serde_json::Value| json!({"policy": {}, "automation": {"issuers": [{"module": "acme", "challenges": {"dns": dns}}]}});
+    check(
+        "tls {\ndns mock a\n}",
+        issuers(json!({"provider": {"name": "mock", "argument": "a"}})),
+    );
+    // The lines come in any order.
+    check(
+        "tls {\nresolvers 1.1.1.1\ndns_ttl 1m\npropagation_timeout -1\ndns mock\n}",
+        issuers(json!({
+            "provider": {"name": "mock"}, "resolvers": ["1.1.1.1"], "ttl": 60_000_000_000_i64, "propagation_timeout": -1
+        })),
+    );
+    check("tls {\nissuer acme {\ndns\n}\n}", issuers(json!({})));
+    check(
+        "tls {\nissuer zerossl k {\ndns mock\n}\n}",
+        json!({"policy": {}, "automation": {"issuers": [
+            {"module": "zerossl", "api_key": "k", "cname_validation": {"provider": {"name": "mock"}}}
+        ]}}),
+    );
+}
+
+#[test]
 fn mistakes_are_told() {
     refuse(
         "tls",
@@ -126,8 +149,9 @@ fn mistakes_are_told() {
     );
     refuse(
         "tls {\nresolvers 1.1.1.1\n}",
-        "Caddyfile:3:1: `resolvers` needs a DNS provider, and Fairway has none yet",
+        "Caddyfile:3:1: `resolvers` is about the DNS challenge, but there is no DNS provider; add a line `dns PROVIDER`, or the global option `dns`",
     );
+    refuse("tls {\ndns\n}", "Caddyfile:3:1: `dns` needs a DNS provider");
     refuse(
         "tls {\nrenewal_window_ratio 2\n}",
         "Caddyfile:3:22: `2` is not between 0 and 1",
