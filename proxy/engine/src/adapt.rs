@@ -12,6 +12,7 @@ pub(crate) mod modules;
 pub mod object;
 mod options;
 mod order;
+mod pki;
 mod scope;
 mod servers;
 pub(crate) mod settings;

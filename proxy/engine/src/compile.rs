@@ -15,6 +15,7 @@ use crate::table::{Index, Route, Routes, Server, Table};
 mod logs;
 mod memory;
 mod named;
+mod not_served;
 #[cfg(test)]
 mod tests;
 mod trusted_proxies;
@@ -65,6 +66,7 @@ impl CompileError {
 /// if their config is the same. So are whole routes: what the config before this one held under the same `Arc`, a
 /// top-level route with an `@id` or a named route, is not compiled again.
 pub fn compile(config: &Config, registry: &Registry) -> Result<Table, CompileError> {
+    not_served::check(config)?;
     registry.prune();
     let mut compiler = Compiler {
         registry: registry.clone(),
@@ -156,6 +158,7 @@ impl<'c> Compiler<'c> {
     }
 
     fn server(&mut self, name: &str, config: &'c ServerConfig) -> Result<Server, CompileError> {
+        not_served::check_server(config)?;
         self.enter(config);
         let errors = config.errors.as_ref().map(|errors| {
             let routes = self.errors(name, &errors.routes);

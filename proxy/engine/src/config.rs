@@ -46,6 +46,12 @@ pub struct Apps {
     /// Certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// What hears of events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<serde_json::Value>,
+    /// File systems beside that of the machine.
+    #[serde(rename = "caddy.filesystems", skip_serializing_if = "Option::is_none")]
+    pub filesystems: Option<serde_json::Value>,
     /// Certificate authorities of one's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pki: Option<serde_json::Value>,

@@ -5,6 +5,7 @@
 
 mod abort;
 mod bind;
+mod fs;
 mod handle;
 mod handle_errors;
 mod handle_path;
@@ -23,8 +24,8 @@ use fairway_caddyfile::{Args, Diagnostic, Tier};
 use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
 use crate::handlers::{
-    self, authentication, copy_response, encode, error, file_server, headers, invoke, map, respond,
-    reverse_proxy, rewrite, vars,
+    self, acme_server, authentication, copy_response, encode, error, file_server, headers, invoke, map,
+    metrics, push, respond, reverse_proxy, rewrite, templates, timeouts, tracing, vars,
 };
 use crate::matchers::Set;
 
@@ -51,19 +52,25 @@ pub(crate) enum Parse {
     Routes(ReadMatched<Vec<Route>>),
     /// The same, but the directive reads its matcher itself, with [`Scope::matcher_token`].
     OwnMatcher(Read<Vec<Route>>),
+    /// Routes as with [`Routes`](Parse::Routes), and what it says about the site beside them; only without the latter
+    /// may it stand in a block of the site.
+    RoutesAndSite(ReadMatched<(Vec<Route>, Vec<SiteValue>)>),
     /// No route: it changes the site. Takes no matcher.
     Site(Read<Vec<SiteValue>>),
 }
 
 /// All directives: first those that run, in their order, then those that change the site.
 pub(crate) const DIRECTIVES: &[Directive] = &[
+    tracing::DIRECTIVE,
     map::DIRECTIVE,
     vars::DIRECTIVE,
+    fs::DIRECTIVE,
     root::DIRECTIVE,
     log_skip::DIRECTIVE_OLD_NAME,
     log_skip::DIRECTIVE,
     headers::HEADER,
     copy_response::HEADERS,
+    timeouts::DIRECTIVE,
     redir::DIRECTIVE,
     method::DIRECTIVE,
     rewrite::DIRECTIVE,
@@ -73,6 +80,8 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     authentication::DIRECTIVE,
     headers::REQUEST_HEADER,
     encode::DIRECTIVE,
+    push::DIRECTIVE,
+    templates::DIRECTIVE,
     invoke::DIRECTIVE,
     handle::DIRECTIVE,
     handle_path::DIRECTIVE,
@@ -81,8 +90,10 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     error::DIRECTIVE,
     copy_response::DIRECTIVE,
     respond::DIRECTIVE,
+    metrics::DIRECTIVE,
     reverse_proxy::DIRECTIVE,
     file_server::DIRECTIVE,
+    acme_server::DIRECTIVE,
     // Not handlers, and so without an order.
     bind::DIRECTIVE,
     handle_errors::DIRECTIVE,
@@ -92,17 +103,10 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
 
 /// Directives of Caddy that are not there yet; refused by name.
 pub(crate) const NOT_YET: &[&str] = &[
-    "acme_server",
     "forward_auth",
-    "fs",
     "intercept",
     "log_append",
     "log_name",
-    "metrics",
     "php_fastcgi",
-    "push",
     "request_body",
-    "templates",
-    "timeouts",
-    "tracing",
 ];

@@ -3,6 +3,7 @@
 //! A new handler is a file, a `mod` line, a variant of [`Config`] and of [`Handler`], and two match arms; the
 //! compiler names each one that is forgotten.
 
+pub mod acme_server;
 pub mod authentication;
 pub mod copy_response;
 pub mod encode;
@@ -11,10 +12,15 @@ pub mod file_server;
 pub mod headers;
 pub mod invoke;
 pub mod map;
+pub mod metrics;
+pub mod push;
 pub mod respond;
 pub mod reverse_proxy;
 pub mod rewrite;
 pub mod subroute;
+pub mod templates;
+pub mod timeouts;
+pub mod tracing;
 pub mod vars;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +36,8 @@ use crate::world::World;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "handler", rename_all = "snake_case")]
 pub enum Config {
+    /// `acme_server`
+    AcmeServer(acme_server::Config),
     /// `basic_auth`
     Authentication(authentication::Config),
     /// `copy_response`
@@ -48,6 +56,10 @@ pub enum Config {
     Invoke(invoke::Config),
     /// `map`
     Map(map::Config),
+    /// `metrics`
+    Metrics(metrics::Config),
+    /// `push`
+    Push(push::Config),
     /// `respond`, `redir`, `abort`
     StaticResponse(respond::Config),
     /// `reverse_proxy`
@@ -56,7 +68,13 @@ pub enum Config {
     Rewrite(rewrite::Config),
     /// `handle`, `route` and whatever else holds routes
     Subroute(subroute::Config),
-    /// `vars`, `root`
+    /// `templates`
+    Templates(templates::Config),
+    /// `timeouts`
+    Timeouts(timeouts::Config),
+    /// `tracing`
+    Tracing(tracing::Config),
+    /// `vars`, `root`, `fs`
     Vars(vars::Config),
 }
 
@@ -72,6 +90,7 @@ pub(crate) enum Handler {
     Headers(headers::Headers),
     Invoke(invoke::Invoke),
     Map(map::Map),
+    Push,
     Respond(respond::Respond),
     ReverseProxy(Box<reverse_proxy::ReverseProxy>),
     Rewrite(rewrite::Rewrite),
@@ -122,6 +141,7 @@ impl Handler {
     /// Makes a handler of its JSON.
     pub(crate) fn compile(config: &Config, compiler: &mut Compiler<'_>) -> Result<Self, CompileError> {
         Ok(match config {
+            Config::AcmeServer(_) => return Err(CompileError::not_served("acme_server")),
             Config::Authentication(config) => Self::Authentication(config.compile()?),
             Config::CopyResponse(config) => Self::CopyResponse(config.compile()),
             Config::CopyResponseHeaders(config) => Self::CopyResponseHeaders(config.compile()?),
@@ -131,11 +151,16 @@ impl Handler {
             Config::Headers(config) => Self::Headers(config.compile()?),
             Config::Invoke(config) => Self::Invoke(config.compile(compiler)?),
             Config::Map(config) => Self::Map(config.compile()?),
+            Config::Metrics(_) => return Err(CompileError::not_served("metrics")),
+            Config::Push(_) => Self::Push,
             Config::StaticResponse(config) => Self::Respond(config.compile()?),
             Config::ReverseProxy(config) => Self::ReverseProxy(Box::new(config.compile(compiler)?)),
             Config::Rewrite(config) => Self::Rewrite(config.compile()?),
             Config::Subroute(config) => Self::Subroute(config.compile(compiler)?),
-            Config::Vars(config) => Self::Vars(config.compile()),
+            Config::Templates(_) => return Err(CompileError::not_served("templates")),
+            Config::Timeouts(_) => return Err(CompileError::not_served("timeouts")),
+            Config::Tracing(_) => return Err(CompileError::not_served("tracing")),
+            Config::Vars(config) => Self::Vars(config.compile()?),
         })
     }
 
@@ -161,6 +186,7 @@ impl Handler {
                 handler.handle(exchange);
                 Ok(Flow::Next)
             }
+            Self::Push => Ok(Flow::Next),
             Self::Respond(handler) => handler.handle(exchange),
             Self::ReverseProxy(handler) => handler.handle(exchange, world).await,
             Self::Rewrite(handler) => handler.handle(exchange),

@@ -22,6 +22,8 @@ mod regexp;
 pub mod remote_ip;
 #[cfg(test)]
 mod testing;
+pub mod tls;
+pub mod url_pattern;
 pub mod vars;
 pub mod vars_regexp;
 
@@ -52,6 +54,9 @@ pub struct Set {
     /// `protocol`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<protocol::Config>,
+    /// `tls`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::Config>,
     /// `header`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<header::Config>,
@@ -76,6 +81,9 @@ pub struct Set {
     /// `path_regexp`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_regexp: Option<path_regexp::Config>,
+    /// `url_pattern`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_pattern: Option<url_pattern::Config>,
     /// `vars_regexp`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vars_regexp: Option<vars_regexp::Config>,
@@ -112,6 +120,8 @@ pub(crate) const MATCHERS: &[Entry] = &[
     protocol::MATCHER,
     query::MATCHER,
     remote_ip::MATCHER,
+    tls::MATCHER,
+    url_pattern::MATCHER,
     vars::MATCHER,
     vars_regexp::MATCHER,
 ];
@@ -133,6 +143,7 @@ pub(crate) enum Matcher {
     Protocol(protocol::Protocol),
     Query(query::Query),
     RemoteIp(remote_ip::RemoteIp),
+    Tls(tls::Tls),
     Vars(vars::Vars),
     VarsRegexp(vars_regexp::VarsRegexp),
 }
@@ -172,7 +183,7 @@ impl Matcher {
             Self::Header(matcher) => Ok(matcher.matches(exchange)),
             Self::HeaderRegexp(matcher) => Ok(matcher.matches(exchange)),
             Self::Host(matcher) => Ok(matcher.matches(exchange)),
-            Self::IngressPath(matcher) => matcher.matches(exchange),
+            Self::IngressPath(matcher) => Ok(matcher.matches(exchange)?),
             Self::Method(matcher) => Ok(matcher.matches(exchange)),
             Self::Not(matcher) => matcher.matches(exchange),
             Self::Path(matcher) => Ok(matcher.matches(exchange)),
@@ -180,6 +191,7 @@ impl Matcher {
             Self::Protocol(matcher) => Ok(matcher.matches(exchange)),
             Self::Query(matcher) => Ok(matcher.matches(exchange)),
             Self::RemoteIp(matcher) => Ok(matcher.matches(exchange)),
+            Self::Tls(matcher) => Ok(matcher.matches(exchange)),
             Self::Vars(matcher) => Ok(matcher.matches(exchange)),
             Self::VarsRegexp(matcher) => Ok(matcher.matches(exchange)),
         }
@@ -195,6 +207,7 @@ impl Set {
             ingress_path,
             method,
             protocol,
+            tls,
             header,
             query,
             remote_ip,
@@ -203,6 +216,7 @@ impl Set {
             not,
             header_regexp,
             path_regexp,
+            url_pattern,
             vars_regexp,
             expression,
             file,
@@ -222,6 +236,9 @@ impl Set {
         }
         if let Some(config) = protocol {
             matchers.push(Matcher::Protocol(config.compile()));
+        }
+        if let Some(config) = tls {
+            matchers.push(Matcher::Tls(config.compile()));
         }
         if let Some(config) = remote_ip {
             matchers.push(Matcher::RemoteIp(config.compile()?));
@@ -243,6 +260,9 @@ impl Set {
         }
         if let Some(config) = path_regexp {
             matchers.push(Matcher::PathRegexp(path_regexp::PathRegexp::compile(config)?));
+        }
+        if url_pattern.is_some() {
+            return Err(CompileError::not_served("url_pattern"));
         }
         if let Some(config) = header_regexp {
             matchers.push(Matcher::HeaderRegexp(config.compile()?));

@@ -102,6 +102,21 @@ pub(crate) fn answer(text: &str, request: &str) -> (u16, String) {
     (response.status().as_u16(), lines.join("\n"))
 }
 
+/// Adapts a site, and holds that compiling it is refused with the name of a part that is not served.
+#[track_caller]
+pub(crate) fn check_not_served(text: &str, name: &str) {
+    let origin = Origin::operator("Caddyfile");
+    let source = Source::new(origin, "Caddyfile", format!(":80 {{\n{text}\n}}\n"));
+    let adapted = crate::adapt(source, &Options::default());
+    assert!(!adapted.has_errors(), "{text}: {:?}", adapted.diagnostics);
+    let error = crate::compile(&adapted.config, &crate::Registry::default()).unwrap_err();
+    assert_eq!(
+        error.message,
+        format!("`{name}` is not served by Fairway yet"),
+        "{text}"
+    );
+}
+
 /// A world in which nothing can be asked for.
 struct NoWorld;
 

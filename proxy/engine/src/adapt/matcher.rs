@@ -19,7 +19,7 @@ use fairway_caddyfile::{Diagnostic, Quote, Segment, Span, suggest};
 use crate::matchers::{Entry, MATCHERS, Set};
 
 /// Matchers of Caddy that are not there yet; refused by name.
-const NOT_YET: &[&str] = &["tls", "url_pattern"];
+const NOT_YET: &[&str] = &[];
 
 /// The matchers with a name in a block, by this name with its `@`.
 pub(crate) type Named = HashMap<String, Definition>;

@@ -207,6 +207,7 @@ fn site(written: &WrittenSite, shared: &mut Shared) -> Site {
             SiteValue::Errors(_) => {}
             SiteValue::CertificateFiles { .. }
             | SiteValue::CertificateFolders(_)
+            | SiteValue::Authority(_)
             | SiteValue::ForceAutomate
             | SiteValue::Log(_)
             | SiteValue::Bind(_) => {

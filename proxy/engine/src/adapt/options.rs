@@ -19,7 +19,7 @@ use fairway_caddyfile::{Args, Block, Diagnostic, Token, suggest};
 use serde_json::{Value as Json, json};
 
 use super::scope::Shared;
-use super::settings;
+use super::settings::Object;
 use crate::config::{Config, Http, Log, Server};
 use crate::values::Duration;
 
@@ -94,6 +94,14 @@ pub struct GlobalOptions {
     pub on_demand_tls: Option<Json>,
     /// `tls_resolvers`
     pub tls_resolvers: Vec<String>,
+    /// `pki`: authorities by name.
+    pub pki: Option<Object>,
+    /// `ech`: the names that are shown in the open.
+    pub ech: Option<Json>,
+    /// `events`
+    pub events: Option<Json>,
+    /// `filesystem`, in order.
+    pub filesystems: Vec<Json>,
     /// `metrics`
     pub metrics: Option<Json>,
     /// `servers`, the longest listener first.
@@ -129,7 +137,6 @@ pub(crate) fn read(block: &Block, shared: &mut Shared) {
         let name = segment.name.text.as_str();
         let read = match read::OPTIONS.iter().find(|(known, _)| *known == name) {
             Some((_, read)) => read(Args::new(segment), shared),
-            None if read::NOT_YET.contains(&name) => Err(settings::not_yet(segment)),
             None => {
                 let known = read::OPTIONS.iter().map(|(known, _)| *known);
                 let message = format!("there is no global option `{name}`");
@@ -176,8 +183,9 @@ pub(crate) fn apply_to_config(config: &mut Config, options: &GlobalOptions) {
         let admin = config.admin.get_or_insert_with(|| json!({}));
         admin["config"] = json!({"persist": false});
     }
-    if options.skip_install_trust && !options.auto_https_has("off") && config.apps.pki.is_none() {
-        config.apps.pki = Some(json!({"certificate_authorities": {"local": {"install_trust": false}}}));
+    config.apps.events.clone_from(&options.events);
+    if !options.filesystems.is_empty() {
+        config.apps.filesystems = Some(json!({"filesystems": options.filesystems}));
     }
 }
 
@@ -290,10 +298,6 @@ mod tests {
             "storage file_system /data",
             with("storage", json!({"module": "file_system", "root": "/data"})),
         );
-        let mut config = server(&json!({}));
-        config["apps"]["pki"] = json!({"certificate_authorities": {"local": {"install_trust": false}}});
-        check("skip_install_trust", config);
-        check("skip_install_trust\nauto_https off", server(&json!({})));
     }
 
     #[test]
@@ -373,8 +377,12 @@ mod tests {
     fn mistakes_are_told() {
         let unknown = "Caddyfile:2:1: there is no global option `htp_port`; did you mean `http_port`?";
         refuse("htp_port 80", "unknown-option", unknown);
-        let events = "Caddyfile:2:1: `events` is a part of Caddy that Fairway does not have yet";
-        refuse("events {\n}", "not-yet", events);
+        let events = "Caddyfile:3:6: `exec` is no event handler that Fairway knows";
+        refuse("events {\non x exec\n}", "not-yet", events);
+        let files = "Caddyfile:2:14: `s3` is no file system that Fairway knows";
+        refuse("filesystem x s3", "not-yet", files);
+        let ech = "Caddyfile:2:1: `ech` needs the name that is shown in the open";
+        refuse("ech", "missing-argument", ech);
         let port = "Caddyfile:2:11: `http` is no whole number of the right size";
         refuse("http_port http", "invalid-value", port);
         refuse(
@@ -404,7 +412,7 @@ mod tests {
         refuse("order respnd first", "unknown-directive", directive);
         let log = "Caddyfile:4:5: there is already a global logger `a`";
         refuse("log a {\n}\nlog a {\n}", "duplicate-option", log);
-        let dns = "Caddyfile:2:10: `cloudflare` is not a DNS provider that Fairway knows; let another program get the certificate, and name its files with `tls CERT KEY`";
+        let dns = "Caddyfile:2:10: `cloudflare` is no DNS provider that Fairway knows; let another program get the certificate, and name its files with `tls CERT KEY`";
         refuse("acme_dns cloudflare", "not-yet", dns);
     }
 }

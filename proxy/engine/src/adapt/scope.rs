@@ -34,6 +34,8 @@ pub(crate) enum SiteValue {
     CertificateFolders(Vec<String>),
     /// `tls force_automate`
     ForceAutomate,
+    /// `acme_server { ca NAME }`: an authority of one's own.
+    Authority(String),
     /// `log`
     Log(SiteLog),
     /// `bind`: where the site listens.
@@ -233,6 +235,12 @@ impl<'a> Scope<'a> {
             Parse::Routes(parse) => {
                 let set = self.matcher_token(&mut args)?.flatten();
                 parse(args, set, self)?
+            }
+            Parse::RoutesAndSite(parse) => {
+                let set = self.matcher_token(&mut args)?.flatten();
+                let (routes, values) = parse(args, set, self)?;
+                items.extend(Item::of(directive.name, segment, routes));
+                return Ok(Some(values).filter(|values| !values.is_empty()));
             }
             Parse::OwnMatcher(parse) => parse(args, self)?,
             Parse::Site(parse) => return parse(args, self).map(Some),

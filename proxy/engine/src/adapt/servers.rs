@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 
 use super::address::{Address, Ports};
 use super::scope::Shared;
-use super::{Adapted, SiteValue, https, logs as loggers, options, shorthand};
+use super::{Adapted, SiteValue, https, logs as loggers, options, pki, shorthand};
 use crate::config::{Config, Http, Server};
 use crate::directives::{DIRECTIVES, NOT_YET};
 use build::Builder;
@@ -109,6 +109,7 @@ fn config(file: &File, shared: &mut Shared) -> Config {
         ..Http::default()
     });
     config.apps.tls = https::tls_app(&facts, shared);
+    config.apps.pki = pki::app(&facts, &global);
     config.logging = loggers::logging(&facts, &global);
     options::apply_to_config(&mut config, &global);
     config

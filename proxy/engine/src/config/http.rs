@@ -97,6 +97,12 @@ pub struct Server {
     /// The headers in which they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip_headers: Option<Vec<String>>,
+    /// Headers with `_` in their names that requests may have; `*` at the end stands for anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_underscore_headers: Option<Vec<String>>,
+    /// The same with `.` in their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_dot_headers: Option<Vec<String>>,
     /// Read these headers from the right; 1 is yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies_strict: Option<i64>,

@@ -29,6 +29,9 @@ pub struct Tls {
     /// DNS resolvers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolvers: Option<Vec<String>>,
+    /// The names that clients show in the open, instead of the one that they mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypted_client_hello: Option<Json>,
     /// The default DNS provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Json>,

@@ -37,8 +37,7 @@ use super::{Directive, Parse};
 use crate::adapt::https::issuers;
 use crate::adapt::modules;
 use crate::adapt::settings::{
-    Object, append, flag, invalid, named, one_of, operator_only, operator_only_word, put, ratio, single,
-    text, texts,
+    Object, append, flag, invalid, one_of, operator_only, operator_only_word, put, ratio, single, text, texts,
 };
 use crate::adapt::{GlobalOptions, Scope, SiteValue};
 use crate::config::{Manager, Policy, TlsConnectionPolicy};
@@ -157,7 +156,7 @@ impl Tls {
                 issuers::challenge(self.acme(), "dns");
             }
             "dns" => {
-                let provider = modules::dns_provider(line_args)?;
+                let provider = modules::read(&modules::DNS_PROVIDER, line_args)?;
                 put(issuers::challenge(self.acme(), "dns"), "provider", provider);
             }
             _ if issuers::DNS_SETTINGS.contains(&name) => {

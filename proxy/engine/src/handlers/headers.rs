@@ -44,7 +44,7 @@ use crate::values::canonical_header;
 pub use ops::{Ops, Replacement};
 
 pub(crate) use field::{Name, Value};
-pub(crate) use ops::{Apart, CompiledOps, OfRequest, OfResponse, parse_op};
+pub(crate) use ops::{Apart, CompiledOps, OfRequest, OfResponse, parse_named_op, parse_op};
 
 pub(crate) const HEADER: Directive = Directive {
     name: "header",

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value as Json};
 
 use crate::adapt::Scope;
+use crate::compile::CompileError;
 use crate::directives::{Directive, Parse};
 use crate::exchange::Exchange;
 use crate::template::{Template, Unknown, Value};
@@ -111,12 +112,17 @@ enum Source {
 }
 
 impl Config {
-    pub(crate) fn compile(&self) -> Vars {
+    pub(crate) fn compile(&self) -> Result<Vars, CompileError> {
+        // Files lie in the file system of the machine, which is the default.
+        let other = |system: &&Json| !matches!(system.as_str(), Some("" | "default"));
+        if self.0.get("fs").filter(other).is_some() {
+            return Err(CompileError::not_served("fs"));
+        }
         let vars = self.0.iter();
-        Vars(
+        Ok(Vars(
             vars.map(|(name, value)| (Template::new(name), Source::new(value)))
                 .collect(),
-        )
+        ))
     }
 }
 
@@ -249,6 +255,7 @@ mod tests {
         Config::deserialize(config)
             .unwrap()
             .compile()
+            .unwrap()
             .handle(&mut exchange);
         for (name, text) in [
             ("a", "1"),

@@ -42,6 +42,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
         drafts.site(site, &mut mistakes);
     }
     let mut policies = drafts.finish();
+    policies.extend(shown_names(&options));
 
     let hidden = hosts_beside_every_host(sites, &options);
     let internal: Vec<String> = hidden
@@ -72,6 +73,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
         storage_clean_interval: interval(options.storage_clean_interval),
     };
     tls.automation = Some(automation).filter(|automation| *automation != Automation::default());
+    tls.encrypted_client_hello.clone_from(&options.ech);
     tls.dns.clone_from(&options.dns);
     tls.resolvers = Some(options.tls_resolvers).filter(|resolvers| !resolvers.is_empty());
     tls.disable_ocsp_stapling = options.ocsp_stapling_off;
@@ -158,6 +160,15 @@ fn base(options: &GlobalOptions) -> Option<Draft> {
         policy,
         implied_internal: false,
     })
+}
+
+/// The policy of the names that clients show in the open: they need certificates, although no site has them.
+fn shown_names(options: &GlobalOptions) -> Option<Draft> {
+    let configs = options.ech.as_ref()?.get("configs")?.as_array()?;
+    let names = configs.iter().filter_map(|config| config["public_name"].as_str());
+    let mut draft = base(options).unwrap_or_default();
+    draft.policy.subjects = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Some(draft)
 }
 
 /// Puts what a site's `tls` directives say into its policy.

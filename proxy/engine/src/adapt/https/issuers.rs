@@ -285,7 +285,7 @@ fn acme_line(args: &Args<'_>, line: &Segment, issuer: &mut Object) -> Result<(),
         "dns" => put(
             challenge(issuer, "dns"),
             "provider",
-            modules::dns_provider(line_args)?,
+            modules::read(&modules::DNS_PROVIDER, line_args)?,
         ),
         name if DNS_SETTINGS.contains(&name) => dns_setting(line, challenge(issuer, "dns"))?,
         _ => return Err(args.unknown_subdirective(line, ACME.into_iter().chain(DNS_SETTINGS))),
@@ -336,7 +336,7 @@ fn zerossl(mut args: Args<'_>) -> Result<Object, Diagnostic> {
             "validity_days" => put(&mut issuer, "validity_days", number::<u32>(&mut line_args)?),
             "alt_http_port" => put(&mut issuer, "alternate_http_port", number::<u16>(&mut line_args)?),
             "dns" => {
-                let provider = modules::dns_provider(line_args)?;
+                let provider = modules::read(&modules::DNS_PROVIDER, line_args)?;
                 put(inner(&mut issuer, "cname_validation"), "provider", provider);
             }
             name if name != "dns_challenge_override_domain" && DNS_SETTINGS.contains(&name) => {

@@ -1,7 +1,7 @@
 //! The table of global options, and how each is read.
 
 use fairway_caddyfile::{Args, Diagnostic, suggest};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::servers;
 use crate::adapt::https::issuers;
@@ -9,6 +9,7 @@ use crate::adapt::logs;
 use crate::adapt::modules;
 use crate::adapt::options::AcmeDns;
 use crate::adapt::order::Position;
+use crate::adapt::pki;
 use crate::adapt::scope::Shared;
 use crate::adapt::settings::{
     Object, duration, flag, invalid, named, number, one_of, only, put, ratio, single, text, texts,
@@ -88,7 +89,10 @@ pub(super) const OPTIONS: &[(&str, Read)] = &[
     ("acme_eab", acme_eab),
     ("acme_dns", acme_dns),
     ("dns", |args, shared| {
-        set(&mut shared.options.dns, modules::dns_provider(args))
+        set(
+            &mut shared.options.dns,
+            modules::read(&modules::DNS_PROVIDER, args),
+        )
     }),
     ("cert_issuer", |args, shared| {
         shared.options.cert_issuers.push(issuers::read(args)?);
@@ -114,13 +118,16 @@ pub(super) const OPTIONS: &[(&str, Read)] = &[
         shared.options.tls_resolvers = texts(&mut args, "addresses of DNS servers")?;
         Ok(())
     }),
+    ("ech", ech),
+    ("events", events),
+    ("filesystem", filesystem),
+    ("pki", |args, shared| {
+        set(&mut shared.options.pki, pki::read(args))
+    }),
     ("metrics", metrics),
     ("servers", servers::read),
     ("log", log),
 ];
-
-/// Options of Caddy that are not there yet; refused by name.
-pub(super) const NOT_YET: &[&str] = &["ech", "events", "filesystem", "pki"];
 
 fn set<T>(option: &mut Option<T>, value: Result<T, Diagnostic>) -> Result<(), Diagnostic> {
     *option = Some(value?);
@@ -259,7 +266,7 @@ fn acme_eab(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
 /// `acme_dns PROVIDER …`; without a provider, the one of `dns`.
 fn acme_dns(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
     let provider = match args.peek() {
-        Some(_) => Some(modules::dns_provider(args)?),
+        Some(_) => Some(modules::read(&modules::DNS_PROVIDER, args)?),
         None => None,
     };
     args.no_block()?;
@@ -294,6 +301,60 @@ fn on_demand_tls(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> 
     }
     let endpoint = endpoint.ok_or_else(|| args.missing("a block with `ask`"))?;
     shared.options.on_demand_tls = Some(json!({"permission": {"module": "http", "endpoint": endpoint}}));
+    Ok(())
+}
+
+/// `ech NAME… { dns PROVIDER … }`
+fn ech(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let names = args.remaining_required("the name that is shown in the open")?;
+    let names: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
+    let mut publication = Vec::new();
+    for line in args.block() {
+        if line.name.text != "dns" {
+            return Err(args.unknown_subdirective(line, ["dns"]));
+        }
+        let provider = modules::read(&modules::DNS_PROVIDER, Args::new(line))?;
+        publication.push(json!({"configs": names, "publishers": {"dns": {"provider": provider}}}));
+    }
+    let configs: Vec<Json> = names.iter().map(|name| json!({"public_name": name})).collect();
+    let mut ech = Object::new();
+    put(&mut ech, "configs", configs);
+    put(&mut ech, "publication", publication);
+    shared.options.ech = Some(ech.into());
+    Ok(())
+}
+
+/// `events { on EVENT HANDLER … }`
+fn events(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    args.finish()?;
+    let mut subscriptions = Vec::new();
+    for line in args.block() {
+        if line.name.text != "on" {
+            return Err(args.unknown_subdirective(line, ["on"]));
+        }
+        let mut line_args = Args::new(line);
+        let event = line_args.required("an event and its handler")?;
+        let event = if event.text == "*" { "" } else { &event.text };
+        let handler = modules::read(&modules::EVENT_HANDLER, line_args)?;
+        subscriptions.push(json!({"events": [event], "handlers": [handler]}));
+    }
+    let mut events = Object::new();
+    put(&mut events, "subscriptions", subscriptions);
+    shared.options.events = Some(events.into());
+    Ok(())
+}
+
+/// `filesystem NAME MODULE …`
+fn filesystem(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
+    let name = args.required("a name and a file system")?;
+    let mut filesystem = Object::new();
+    put(&mut filesystem, "name", name.text.as_str());
+    put(
+        &mut filesystem,
+        "file_system",
+        modules::read(&modules::FILE_SYSTEM, args)?,
+    );
+    shared.options.filesystems.push(filesystem.into());
     Ok(())
 }
 

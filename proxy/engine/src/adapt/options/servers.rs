@@ -4,9 +4,10 @@ use fairway_caddyfile::{Args, Diagnostic, Segment, Token};
 use serde_json::{Value as Json, json};
 
 use super::GlobalOptions;
+use crate::adapt::modules;
 use crate::adapt::scope::Shared;
 use crate::adapt::settings::{
-    Object, append, duration, flag, nanoseconds, not_yet, number, one_of, only, put, size, text,
+    Object, append, duration, flag, nanoseconds, not_yet, number, one_of, only, put, size, text, texts,
 };
 use crate::config::{IpSource, ListenerWrapper, Logs, Server};
 use crate::values::Duration;
@@ -40,6 +41,9 @@ impl ServerOptions {
         server.strict_sni_host = given.strict_sni_host;
         server.trusted_proxies = given.trusted_proxies;
         server.client_ip_headers = given.client_ip_headers;
+        server.expected_underscore_headers = given.expected_underscore_headers;
+        server.expected_dot_headers = given.expected_dot_headers;
+        server.packet_conn_wrappers = given.packet_conn_wrappers;
         server.trusted_proxies_strict = given.trusted_proxies_strict;
         server.trusted_proxies_unix = given.trusted_proxies_unix;
         server.metrics = given.metrics;
@@ -130,6 +134,13 @@ fn read_line(args: &Args<'_>, line: &Segment, server: &mut Server) -> Result<(),
                 wrappers.push(listener_wrapper(&line_args, wrapper)?);
             }
         }
+        "packet_conn_wrappers" => {
+            line_args.finish()?;
+            let wrappers = line_args.block().iter();
+            let wrappers = wrappers.map(|wrapper| modules::read_line(&modules::PACKET_CONN_WRAPPER, wrapper));
+            let wrappers = wrappers.collect::<Result<Vec<_>, _>>()?;
+            server.packet_conn_wrappers = (!wrappers.is_empty()).then(|| wrappers.into());
+        }
         "timeouts" => timeouts(&line_args, server)?,
         "keepalive_interval" => server.keepalive_interval = some(duration(&mut line_args)?),
         "keepalive_idle" => server.keepalive_idle = some(duration(&mut line_args)?),
@@ -168,8 +179,15 @@ fn read_line(args: &Args<'_>, line: &Segment, server: &mut Server) -> Result<(),
             only(&mut line_args, "off")?;
             server.allow_0rtt = Some(false);
         }
-        "packet_conn_wrappers" | "expected_dot_headers" | "expected_underscore_headers" => {
-            return Err(not_yet(line));
+        name @ ("expected_dot_headers" | "expected_underscore_headers") => {
+            let names = if name == "expected_dot_headers" {
+                &mut server.expected_dot_headers
+            } else {
+                &mut server.expected_underscore_headers
+            };
+            names
+                .get_or_insert_default()
+                .extend(texts(&mut line_args, "names of headers")?);
         }
         _ => return Err(args.unknown_subdirective(line, KNOWN)),
     }

@@ -241,10 +241,6 @@ fn directives_stand_where_they_belong() {
         &["2:1: there is no directive `handel`; did you mean `handle`?"],
     );
     check_refused(
-        ":80 {\ntemplates\n}",
-        &["2:1: `templates` is a directive of Caddy that Fairway does not have yet"],
-    );
-    check_refused(
         ":80 {\nhandle a\nroute /x b\n}",
         &[
             "2:8: `handle` takes no further argument, but `a` follows",

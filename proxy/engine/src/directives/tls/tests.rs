@@ -151,7 +151,10 @@ fn mistakes_are_told() {
         "tls {\nresolvers 1.1.1.1\n}",
         "Caddyfile:3:1: `resolvers` is about the DNS challenge, but there is no DNS provider; add a line `dns PROVIDER`, or the global option `dns`",
     );
-    refuse("tls {\ndns\n}", "Caddyfile:3:1: `dns` needs a DNS provider");
+    refuse(
+        "tls {\ndns\n}",
+        "Caddyfile:3:1: `dns` needs the name of a DNS provider",
+    );
     refuse(
         "tls {\nrenewal_window_ratio 2\n}",
         "Caddyfile:3:22: `2` is not between 0 and 1",

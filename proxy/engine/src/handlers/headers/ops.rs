@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Token};
+use fairway_caddyfile::{Args, Diagnostic, Segment, Token};
 use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,13 @@ impl<'a> Written<'a> {
 pub(crate) fn parse_op(args: &mut Args<'_>, ops: &mut Ops) -> Result<(), Diagnostic> {
     let field = args.required("a header field")?;
     parse_op_on(field, &field.text, args, ops)
+}
+
+/// The same for a line whose name is the field.
+pub(crate) fn parse_named_op(line: &Segment, ops: &mut Ops) -> Result<(), Diagnostic> {
+    let mut args = Args::new(line);
+    args.no_block()?;
+    parse_op_on(&line.name, &line.name.text, &mut args, ops)
 }
 
 /// The same for a field whose name was read already.
