@@ -17,6 +17,9 @@ mod scope;
 mod servers;
 pub(crate) mod settings;
 mod shorthand;
+mod side_files;
+mod storage;
+pub(crate) mod trust_pool;
 
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ pub(crate) use scope::Shared;
 pub(crate) use scope::test_shared;
 pub(crate) use scope::{Scope, SiteValue};
 pub(crate) use shorthand::short_name;
+pub(crate) use side_files::SideFiles;
 
 /// What came out of a Caddyfile.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Token, suggest};
 
-use super::GlobalOptions;
 use super::consolidate::consolidate;
 use super::matcher::{self, Named};
 use super::order::{Item, Order};
+use super::{GlobalOptions, SideFiles};
 use crate::cluster::Cluster;
 use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
 use crate::directives::{DIRECTIVES, Directive, NOT_YET, Parse};
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub certificate_tags: Vec<(String, String)>,
     /// The other objects, if the text belongs to one of a cluster.
     pub cluster: Option<Rc<dyn Cluster>>,
+    /// Certificates that are to be copied into the config.
+    pub side_files: SideFiles,
     /// How many loggers of sites got a name by their number: `log0`, `log1`.
     pub numbered_loggers: usize,
 }

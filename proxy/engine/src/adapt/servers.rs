@@ -58,6 +58,9 @@ pub(super) fn adapt(source: Arc<Source>, options: &Options<'_>) -> Adapted {
     let blocks = named.chain(file.sites.iter_mut().map(|site| &mut site.block));
     blocks.for_each(shorthand::apply);
 
+    for site in &file.sites {
+        shared.side_files.collect(&site.block.segments, options.files);
+    }
     let config = config(file, &mut shared);
     shared
         .diagnostics

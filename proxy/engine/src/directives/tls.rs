@@ -131,7 +131,7 @@ impl Tls {
         }
         match name {
             "protocols" | "ciphers" | "curves" | "alpn" | "insecure_secrets_log" | "client_auth" => {
-                self.connection_line(line_args, name)?;
+                self.connection_line(line_args, name, scope)?;
             }
             "load" => self.folders.extend(texts(&mut line_args, "folders")?),
             "ca" => put(self.acme(), "ca", text(&mut line_args, "a URL")?),
@@ -169,7 +169,12 @@ impl Tls {
         Ok(())
     }
 
-    fn connection_line(&mut self, mut args: Args<'_>, name: &str) -> Result<(), Diagnostic> {
+    fn connection_line(
+        &mut self,
+        mut args: Args<'_>,
+        name: &str,
+        scope: &Scope<'_>,
+    ) -> Result<(), Diagnostic> {
         let policy = &mut self.connection;
         match name {
             "protocols" => {
@@ -184,7 +189,7 @@ impl Tls {
             "curves" => words(args, "curves", &CURVES, &mut policy.curves)?,
             "alpn" => policy.alpn = Some(texts(&mut args, "protocols")?),
             "insecure_secrets_log" => policy.insecure_secrets_log = Some(text(&mut args, "a file")?),
-            _ => policy.client_authentication = Some(client_auth::read(&args)?),
+            _ => policy.client_authentication = Some(client_auth::read(&args, &scope.shared.side_files)?),
         }
         Ok(())
     }

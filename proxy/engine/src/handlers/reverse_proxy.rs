@@ -32,6 +32,7 @@
 mod address;
 mod body;
 mod config;
+mod dynamic;
 mod forward;
 pub mod health;
 mod lane;

@@ -12,8 +12,9 @@ use crate::adapt::order::Position;
 use crate::adapt::pki;
 use crate::adapt::scope::Shared;
 use crate::adapt::settings::{
-    Object, duration, flag, invalid, named, number, one_of, only, put, ratio, single, text, texts,
+    Object, duration, flag, invalid, number, one_of, only, put, ratio, single, text, texts,
 };
+use crate::adapt::storage;
 
 /// Reads an option into `shared.options`.
 type Read = fn(Args<'_>, &mut Shared) -> Result<(), Diagnostic>;
@@ -50,7 +51,9 @@ pub(super) const OPTIONS: &[(&str, Read)] = &[
         shared.options.persist_config_off = true;
         Ok(())
     }),
-    ("storage", storage),
+    ("storage", |args, shared| {
+        set(&mut shared.options.storage, storage::read(args))
+    }),
     ("storage_check", |mut args, shared| {
         only(&mut args, "off")?;
         shared.options.storage_check_off = true;
@@ -195,31 +198,6 @@ fn admin(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
         }
     }
     shared.options.admin = Some(admin.into());
-    Ok(())
-}
-
-/// `storage file_system ROOT`, `storage file_system { root ROOT }`
-fn storage(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
-    let module = args.required("a kind of storage")?;
-    one_of(module, &["file_system"])?;
-    let mut root = args.next_arg().map(|token| token.text.clone());
-    args.finish()?;
-    for line in args.block() {
-        if line.name.text != "root" {
-            return Err(args.unknown_subdirective(line, ["root"]));
-        }
-        if root.is_some() {
-            let message = "the root of the storage is already given";
-            return Err(Diagnostic::error("duplicate-option", line, message));
-        }
-        root = Some(text(&mut Args::new(line), "a folder")?);
-    }
-    let Some(root) = root.filter(|root| !root.is_empty()) else {
-        return Err(args.missing("a folder"));
-    };
-    let mut storage = named("module", "file_system");
-    put(&mut storage, "root", root);
-    shared.options.storage = Some(storage.into());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! ```caddyfile
 //! client_auth {
 //!     mode request|require|verify_if_given|require_and_verify
-//!     trust_pool inline|file|system|combined|pki_root|pki_intermediate …
+//!     trust_pool SOURCE …
 //!     verifier leaf …
 //! }
 //! ```
@@ -13,7 +13,9 @@
 use fairway_caddyfile::{Args, Diagnostic};
 use serde_json::Value as Json;
 
+use crate::adapt::SideFiles;
 use crate::adapt::settings::{Object, append, named, one_of, operator_only, put, single, texts};
+use crate::adapt::trust_pool;
 
 const KNOWN: [&str; 7] = [
     "mode",
@@ -27,12 +29,12 @@ const KNOWN: [&str; 7] = [
 
 const MODES: [&str; 4] = ["request", "require", "verify_if_given", "require_and_verify"];
 
-/// Reads the block.
-pub(super) fn read(args: &Args<'_>) -> Result<Json, Diagnostic> {
+/// Reads the block; `side_files` has what is in the files that it names.
+pub(super) fn read(args: &Args<'_>, side_files: &SideFiles) -> Result<Json, Diagnostic> {
     args.finish()?;
     let mut found = Object::new();
-    // Old spellings of a pool: certificates in the text, and files.
-    let (mut inline, mut files) = (Vec::new(), Vec::new());
+    // An old spelling of a pool: certificates in the text, and those of files.
+    let mut inline = Vec::new();
     for line in args.block() {
         let mut line_args = Args::new(line);
         if line.name.text.ends_with("_file") {
@@ -47,93 +49,32 @@ pub(super) fn read(args: &Args<'_>) -> Result<Json, Diagnostic> {
             "trusted_ca_cert" => {
                 inline.push(Json::from(single(&mut line_args, "a certificate")?.text.as_str()));
             }
-            "trusted_ca_cert_file" => files.push(Json::from(single(&mut line_args, "a file")?.text.as_str())),
+            "trusted_ca_cert_file" => {
+                inline.extend(side_files.certificates(single(&mut line_args, "a file")?)?);
+            }
             "trusted_leaf_cert" => {
                 let certificate = single(&mut line_args, "a certificate")?.text.as_str();
                 append(&mut found, "trusted_leaf_certs", [certificate.into()]);
             }
             "trusted_leaf_cert_file" => {
-                let file = single(&mut line_args, "a file")?.text.as_str();
-                let mut loader = named("loader", "file");
-                append(&mut loader, "files", [file.into()]);
-                let mut verifier = named("verifier", "leaf");
-                append(&mut verifier, "leaf_certs_loaders", [loader.into()]);
-                append(&mut found, "verifiers", [verifier.into()]);
+                let certificates = side_files.certificates(single(&mut line_args, "a file")?)?;
+                append(&mut found, "trusted_leaf_certs", certificates);
             }
-            "trust_pool" => put(&mut found, "ca", trust_pool(line_args)?),
+            "trust_pool" => put(&mut found, "ca", trust_pool::read(line_args)?),
             "verifier" => append(&mut found, "verifiers", [verifier(line_args)?]),
             _ => return Err(args.unknown_subdirective(line, KNOWN)),
         }
-        let old = usize::from(!inline.is_empty()) + usize::from(!files.is_empty());
-        if old + usize::from(found.contains_key("ca")) > 1 {
+        if !inline.is_empty() && found.contains_key("ca") {
             let message = "the trusted authorities are given in two ways; write one `trust_pool`";
             return Err(Diagnostic::error("conflicting-options", line, message));
         }
     }
-    for (provider, key, values) in [
-        ("inline", "trusted_ca_certs", inline),
-        ("file", "pem_files", files),
-    ] {
-        if !values.is_empty() {
-            let mut pool = named("provider", provider);
-            put(&mut pool, key, values);
-            put(&mut found, "ca", pool);
-        }
+    if !inline.is_empty() {
+        let mut pool = named("provider", "inline");
+        put(&mut pool, "trusted_ca_certs", inline);
+        put(&mut found, "ca", pool);
     }
     Ok(found.into())
-}
-
-/// `trust_pool NAME …`, and `source NAME …` within `combined`.
-fn trust_pool(mut args: Args<'_>) -> Result<Json, Diagnostic> {
-    const POOLS: [&str; 6] = [
-        "combined",
-        "file",
-        "inline",
-        "pki_intermediate",
-        "pki_root",
-        "system",
-    ];
-    let provider = one_of(args.required("where the authorities are")?, &POOLS)?;
-    if !["combined", "inline"].contains(&provider) {
-        operator_only(args.segment())?;
-    }
-    let mut pool = named("provider", provider);
-    let (word, key, inline_values) = match provider {
-        "inline" => ("trust_der", "trusted_ca_certs", false),
-        "file" => ("pem_file", "pem_files", true),
-        "pki_root" | "pki_intermediate" => ("authority", "authority", true),
-        "combined" => ("source", "sources", false),
-        _ => {
-            args.finish_line()?;
-            return Ok(pool.into());
-        }
-    };
-    if inline_values {
-        let values = args.remaining().iter();
-        append(
-            &mut pool,
-            key,
-            values.map(|token| Json::from(token.text.as_str())),
-        );
-    }
-    args.finish()?;
-    for line in args.block() {
-        let mut line_args = Args::new(line);
-        if line.name.text != word {
-            return Err(args.unknown_subdirective(line, [word]));
-        }
-        if provider == "combined" {
-            append(&mut pool, key, [trust_pool(line_args)?]);
-        } else {
-            let values = texts(&mut line_args, "certificates")?;
-            append(&mut pool, key, values.into_iter().map(Json::String));
-        }
-    }
-    let none = pool.get(key).and_then(Json::as_array).is_none_or(Vec::is_empty);
-    if none {
-        return Err(args.missing(&format!("a block with `{word}`")));
-    }
-    Ok(pool.into())
 }
 
 /// `verifier leaf LOADER …`, `verifier leaf { LOADER … }`
@@ -189,7 +130,10 @@ mod tests {
         let text = format!(":443\nclient_auth {{\n{lines}\n}}\n");
         let source = Source::new(Origin::operator("Caddyfile"), "Caddyfile", text);
         let parsed = fairway_caddyfile::parse(source, &Options::default());
-        let read = read(&Args::new(&parsed.file.sites[0].block.segments[0]));
+        let read = read(
+            &Args::new(&parsed.file.sites[0].block.segments[0]),
+            &SideFiles::default(),
+        );
         let read = read.map_err(|mistake| mistake.one_line());
         assert_eq!(read, expected.map_err(str::to_owned), "{lines}");
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::dynamic::Config as DynamicUpstreams;
 use super::selection::Policy;
 use super::transport;
 use crate::cluster::ServicePort;
@@ -79,37 +80,13 @@ pub struct Upstream {
     pub max_requests: i64,
 }
 
-/// Where upstreams come from that come and go while the config stays.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "serde_json::Value")]
-pub enum DynamicUpstreams {
-    /// The endpoints of Services.
-    Kubernetes(KubernetesUpstreams),
-    /// Another source, by its name in `source`; refused when compiled.
-    Other(serde_json::Value),
-}
-
 /// `{"source": "kubernetes", "services": […]}`: Fairway's `http.reverse_proxy.upstreams.kubernetes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, tag = "source", rename = "kubernetes")]
+#[serde(deny_unknown_fields)]
 pub struct KubernetesUpstreams {
     /// The Service ports whose endpoints are the upstreams, in the order in which `first` and `weighted_round_robin`
     /// choose among them.
     pub services: Vec<ServicePort>,
-}
-
-impl TryFrom<serde_json::Value> for DynamicUpstreams {
-    type Error = serde_json::Error;
-
-    fn try_from(mut value: serde_json::Value) -> Result<Self, Self::Error> {
-        if value["source"] != "kubernetes" {
-            return Ok(Self::Other(value));
-        }
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("source");
-        }
-        serde_json::from_value(value).map(Self::Kubernetes)
-    }
 }
 
 /// How an upstream is chosen.
@@ -250,7 +227,7 @@ mod tests {
             DynamicUpstreams::Kubernetes(source) => {
                 Some(source.services.iter().map(ToString::to_string).collect())
             }
-            DynamicUpstreams::Other(_) => None,
+            _ => None,
         };
         let expected = expected.map(|ports| ports.iter().map(|&port| port.to_owned()).collect::<Vec<_>>());
         assert_eq!(services, expected, "{json}");

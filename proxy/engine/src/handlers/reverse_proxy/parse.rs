@@ -11,8 +11,9 @@ use super::config::{
 };
 use super::sources::MAX_SERVICES;
 use super::transport::{self, HttpTransport};
-use super::{PRIVATE_RANGES, selection};
+use super::{PRIVATE_RANGES, dynamic, selection};
 use crate::adapt::Scope;
+use crate::adapt::settings::operator_only;
 use crate::cluster::{ServiceName, ServicePort};
 use crate::handlers::headers;
 use crate::matchers::{MATCHERS, Set};
@@ -226,8 +227,12 @@ impl<'s> Reader<'s> {
         match name {
             "to" => self.upstreams(args.remaining_required("an upstream")?, scope)?,
             "dynamic" => {
-                let message = "`dynamic` is a part of Caddy that Fairway does not have yet";
-                return Err(Diagnostic::error("not-yet", line, message));
+                operator_only(line)?;
+                if self.config.dynamic_upstreams.is_some() {
+                    return Err(args.error("duplicate-option", "there is a `dynamic` already"));
+                }
+                self.config.dynamic_upstreams = Some(dynamic::parse(args)?);
+                return Ok(());
             }
             "transport" => {
                 if self.transport.is_some() {

@@ -67,11 +67,7 @@ impl Config {
     fn services<'s>(&self, source: &'s DynamicUpstreams) -> Result<&'s [ServicePort], CompileError> {
         let services = match source {
             DynamicUpstreams::Kubernetes(source) => &*source.services,
-            DynamicUpstreams::Other(source) => {
-                let name = source["source"].as_str().unwrap_or_default();
-                let message = format!("upstreams of the source `{name}` are not there yet");
-                return Err(CompileError::new(message));
-            }
+            _ => return Err(CompileError::not_served("dynamic")),
         };
         let twice = |(index, service): (usize, &'s ServicePort)| {
             services[..index].contains(service).then_some(service)

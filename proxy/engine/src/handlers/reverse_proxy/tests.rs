@@ -308,7 +308,7 @@ fn mistakes_are_refused() {
         ("header_up", "needs a header field"),
         ("header_down ?X y", "default"),
         ("verbose_logs\nverbose_logs", "already"),
-        ("dynamic srv", "not have yet"),
+        ("dynamic x", "not known here"),
         ("transport fastcgi", "Caddyfile:3:11"),
         ("transport carrier_pigeon", "there is no transport"),
         ("transport http\ntransport http", "already"),

@@ -4,6 +4,7 @@ use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
 use serde_json::json;
 
 use super::config::{HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
+use crate::adapt::trust_pool;
 use crate::handlers::reverse_proxy::parse::{duration, number, size, text};
 
 /// The options, and the lowest tier that may write each.
@@ -164,43 +165,14 @@ fn tls(tls: &mut TlsConfig, mut args: Args<'_>) -> Result<(), Diagnostic> {
     args.finish_line()
 }
 
-fn trust_pool(tls: &mut TlsConfig, mut args: Args<'_>) -> Result<(), Diagnostic> {
-    let name = args.required("a source: `file` or `inline`")?;
+fn trust_pool(tls: &mut TlsConfig, args: Args<'_>) -> Result<(), Diagnostic> {
     if !tls.root_ca_pem_files.is_empty() {
         return Err(both_pools(args));
     }
     if tls.ca.is_some() {
         return Err(args.error("duplicate-option", "there is a `tls_trust_pool` already"));
     }
-    let (option, field) = match name.text.as_str() {
-        "file" => ("pem_file", "pem_files"),
-        "inline" => ("trust_der", "trusted_ca_certs"),
-        "http" | "lazy" | "pki_intermediate" | "pki_root" | "storage" | "system" | "combined" => {
-            let message = format!("the trust pool `{}` is not there yet", name.text);
-            return Err(Diagnostic::error("not-yet", name, message));
-        }
-        other => {
-            let message = format!("there is no trust pool `{other}`");
-            return Err(Diagnostic::error("invalid-value", name, message));
-        }
-    };
-    let mut values = Vec::new();
-    if option == "pem_file" {
-        values.extend(texts(args.remaining()));
-    }
-    args.finish()?;
-    for line in args.block() {
-        if line.name.text != option {
-            return Err(args.unknown_subdirective(line, [option]));
-        }
-        let mut words = Args::new(line);
-        values.extend(texts(words.remaining()));
-        words.finish_line()?;
-    }
-    if values.is_empty() {
-        return Err(args.missing("a certificate"));
-    }
-    tls.ca = Some(json!({"provider": name.text, field: values}));
+    tls.ca = Some(trust_pool::read(args)?);
     Ok(())
 }
 
