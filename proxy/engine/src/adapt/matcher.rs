@@ -18,9 +18,6 @@ use fairway_caddyfile::{Diagnostic, Quote, Segment, Span, suggest};
 
 use crate::matchers::{Entry, MATCHERS, Set};
 
-/// Matchers of Caddy that are not there yet; refused by name.
-const NOT_YET: &[&str] = &[];
-
 /// The matchers with a name in a block, by this name with its `@`.
 pub(crate) type Named = HashMap<String, Definition>;
 
@@ -94,10 +91,6 @@ fn read(segment: &Segment, set: &mut Set) -> Result<(), Diagnostic> {
 fn find(line: &Segment) -> Result<&'static Entry, Diagnostic> {
     let name = line.name.text.as_str();
     let Some(entry) = MATCHERS.iter().find(|entry| entry.name == name) else {
-        if NOT_YET.contains(&name) {
-            let message = format!("`{name}` is a matcher of Caddy that Fairway does not have yet");
-            return Err(Diagnostic::error("not-yet", line, message));
-        }
         let known = MATCHERS.iter().map(|entry| entry.name);
         let message = format!("there is no kind of matcher `{name}`");
         return Err(Diagnostic::error("unknown-matcher-kind", line, message)
@@ -170,10 +163,6 @@ mod tests {
         check_refused(
             "@a metod GET",
             "Caddyfile:2:4: there is no kind of matcher `metod`; did you mean `method`?",
-        );
-        check_refused(
-            "@a tls x",
-            "Caddyfile:2:4: `tls` is a matcher of Caddy that Fairway does not have yet",
         );
         check_refused("@a method", "Caddyfile:2:4: `method` needs a method");
     }

@@ -314,7 +314,10 @@ fn mistakes_are_refused() {
         ("transport http\ntransport http", "already"),
         ("transport http {\nnonsense\n}", "no subdirective `nonsense`"),
         ("transport http {\ntls_renegotiation often\n}", "none of"),
-        ("transport http {\ntls_trust_pool file\n}", "a certificate"),
+        (
+            "transport http {\ntls_trust_pool file\n}",
+            "a block with `pem_file`",
+        ),
         (
             "transport http {\ntls_trusted_ca_certs a\ntls_trust_pool file b\n}",
             "exclude each other",

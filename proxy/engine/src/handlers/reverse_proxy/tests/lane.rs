@@ -434,7 +434,10 @@ fn check_refused(config: Json, part: &str) {
 
 #[test]
 fn sources_that_cannot_be_are_refused() {
-    check_refused(json!({"dynamic_upstreams": {"source": "srv"}}), "source `srv`");
+    check_refused(
+        json!({"dynamic_upstreams": {"source": "srv"}}),
+        "`dynamic` is not served",
+    );
     check_refused(json!({"dynamic_upstreams": source(&[])}), "no Service");
     let twice = source(&["shop/api:80", "shop/web:80", "shop/api:80"]);
     check_refused(
