@@ -26,10 +26,12 @@ pub(crate) fn definition() -> Value {
 }
 
 /// Joins the lines of each paragraph of a description, which are broken where the source is, and writes whole
-/// numbers as such: the API server's type for bounds is a float.
+/// numbers as such: the API server's type for bounds is a float. Lets no field be null: a null that an author
+/// writes is then dropped by the API server, as in every kind of its own, and not stored.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            fields.retain(|name, value| name != "nullable" || !value.is_boolean());
             for (name, value) in fields {
                 match value {
                     Value::String(text) if name == "description" => *text = joined(text),
@@ -99,6 +101,17 @@ mod tests {
     fn lines_of_a_paragraph_are_joined() {
         assert_eq!(joined("one\ntwo\n\nthree\nfour"), "one two\n\nthree four");
         assert_eq!(joined(""), "");
+    }
+
+    #[test]
+    fn no_field_may_be_null() {
+        let mut value =
+            serde_json::json!({"a": {"type": "string", "nullable": true}, "nullable": {"type": "null"}});
+        tidy(&mut value);
+        assert_eq!(
+            value.to_string(),
+            r#"{"a":{"type":"string"},"nullable":{"type":"null"}}"#
+        );
     }
 
     #[test]
