@@ -220,9 +220,8 @@ impl<'s> Reader<'s> {
     fn line(&mut self, line: &'s Segment, outer: Args<'s>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
         let mut args = Args::new(line);
         let name = line.name.text.as_str();
-        if OPERATOR_ONLY.contains(&name) && line.lowest_tier() < Tier::Operator {
-            let message = format!("`{name}` is for the operator of the cluster only");
-            return Err(Diagnostic::error("operator-only", line, message));
+        if OPERATOR_ONLY.contains(&name) {
+            operator_only(line)?;
         }
         match name {
             "to" => self.upstreams(args.remaining_required("an upstream")?, scope)?,

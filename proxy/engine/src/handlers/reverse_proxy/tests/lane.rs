@@ -458,3 +458,83 @@ fn sources_that_cannot_be_are_refused() {
         "random_choose",
     );
 }
+
+/// Where a handler could send a request now.
+fn dials(proxy: &ReverseProxy) -> Vec<String> {
+    let Upstreams::Lane(lane) = &proxy.upstreams else {
+        panic!("it has Services")
+    };
+    let pool = lane.pool();
+    let upstreams = pool.members.upstreams.iter();
+    upstreams.map(|upstream| upstream.text.to_string()).collect()
+}
+
+/// What the test below does next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Endpoints of one of two Services.
+    Set(usize, Vec<u8>),
+    /// A request begins.
+    Begin(usize),
+    /// The oldest request ends.
+    End,
+    /// A config with another handler for the same Services is compiled, and its table dropped.
+    Swap(bool),
+}
+
+fn step() -> impl proptest::strategy::Strategy<Value = Step> {
+    use proptest::prelude::*;
+    prop_oneof![
+        (0..2usize, proptest::collection::vec(1..5u8, 0..5))
+            .prop_map(|(service, hosts)| Step::Set(service, hosts)),
+        (0..8usize).prop_map(Step::Begin),
+        Just(Step::End),
+        any::<bool>().prop_map(Step::Swap),
+    ]
+}
+
+proptest::proptest! {
+    /// Whatever comes and goes in whatever order, a handler sees the endpoints that were set last, in the order of its
+    /// Services, and the requests that are under way to each.
+    #[test]
+    fn handlers_see_what_was_set_last(steps in proptest::collection::vec(step(), 1..40)) {
+        let names = ["shop/api:80", "shop/web:80"];
+        let mut compiler = Compiler::default();
+        let registry = compiler.registry().clone();
+        let first = compiled(&names, &json!({}), &mut compiler);
+        let mut expected = [Vec::new(), Vec::new()];
+        let mut under_way = std::collections::VecDeque::new();
+        for step in steps {
+            match step {
+                Step::Set(service, hosts) => {
+                    let mut addresses: Vec<String> = hosts.iter().map(|host| format!("10.0.{service}.{host}:80")).collect();
+                    let given: Vec<&str> = addresses.iter().map(String::as_str).collect();
+                    assert!(set(&registry, names[service], &given));
+                    addresses.sort();
+                    addresses.dedup();
+                    expected[service] = addresses;
+                }
+                Step::Begin(index) => {
+                    let count = dials(&first).len();
+                    if count > 0 {
+                        let index = index % count;
+                        under_way.push_back((dials(&first)[index].clone(), endpoint(&first, index).begin()));
+                    }
+                }
+                Step::End => drop(under_way.pop_front()),
+                Step::Swap(is_same) => {
+                    let fields = if is_same { json!({}) } else { robin() };
+                    let second = compiled(&names, &fields, &mut compiler);
+                    assert_eq!(dials(&second), expected.concat());
+                    registry.prune();
+                }
+            }
+            let found = dials(&first);
+            assert_eq!(found, expected.concat());
+            for (index, dial) in found.iter().enumerate() {
+                let requests = under_way.iter().filter(|(to, _)| to == dial).count();
+                assert_eq!(endpoint(&first, index).requests(), requests, "{dial}");
+            }
+        }
+    }
+}
