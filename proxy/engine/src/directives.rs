@@ -4,7 +4,7 @@
 //! The tier column is the only list of who may write what; the default is: nobody but the operator.
 
 mod abort;
-mod bind;
+pub(crate) mod bind;
 mod fs;
 mod handle;
 mod handle_errors;

@@ -131,7 +131,15 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
     };
     for (name, server) in &http.servers {
         let settings = Arc::new(settings(name, server)?);
-        for text in &server.listen {
+        for (number, text) in server.listen.iter().enumerate() {
+            let own = server
+                .listen_protocols
+                .as_ref()
+                .and_then(|all| all.get(number)?.as_ref());
+            let settings = own.map_or_else(
+                || Arc::clone(&settings),
+                |protocols| Arc::new(settings.speaking(protocols)),
+            );
             for address in addresses(name, text)? {
                 let same = |other: &&Listener| other.address == address && address.port() != 0;
                 if let Some(other) = plan.listeners.iter().find(same) {
@@ -154,6 +162,19 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
         }
     }
     Ok(plan)
+}
+
+impl Settings {
+    /// The same for a listener with protocols of its own.
+    fn speaking(&self, protocols: &[String]) -> Self {
+        let speaks = |protocol: &str| protocols.iter().any(|known| known == protocol);
+        Self {
+            h1: speaks("h1"),
+            h2: speaks("h2"),
+            h2c: speaks("h2c"),
+            ..self.clone()
+        }
+    }
 }
 
 fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
@@ -318,6 +339,18 @@ mod tests {
                 "server a: a limit for reading the body of a request (`timeouts read_body`) is not supported yet",
             ],
         );
+    }
+
+    #[test]
+    fn a_listener_may_have_its_own_protocols() {
+        let servers = json!({"a": {
+            "listen": [":1", ":2"], "listen_protocols": [["h1"], null], "protocols": ["h2"], "idle_timeout": "10s"
+        }});
+        let config = serde_json::from_value(json!({"apps": {"http": {"servers": servers}}})).unwrap();
+        let listeners = plan(&config).unwrap().listeners;
+        let spoken = |number: usize| (listeners[number].settings.h1, listeners[number].settings.h2);
+        assert_eq!([spoken(0), spoken(1)], [(true, false), (false, true)]);
+        assert_eq!(listeners[0].settings.idle_timeout, Duration::from_secs(10));
     }
 
     #[test]

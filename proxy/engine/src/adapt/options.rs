@@ -21,6 +21,7 @@ use serde_json::{Value as Json, json};
 use super::scope::Shared;
 use super::settings::Object;
 use crate::config::{Config, Http, Log, Server};
+use crate::directives::bind::Bind;
 use crate::values::Duration;
 
 pub(crate) use servers::ServerOptions;
@@ -35,7 +36,7 @@ pub struct GlobalOptions {
     /// `https_port`: the port that counts as HTTPS.
     pub https_port: Option<u16>,
     /// `default_bind`: where sites listen that do not say so.
-    pub default_bind: Vec<String>,
+    pub default_bind: Vec<Bind>,
     /// `grace_period`
     pub grace_period: Option<Duration>,
     /// `shutdown_delay`

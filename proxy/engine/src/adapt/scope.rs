@@ -11,6 +11,7 @@ use super::order::{Item, Order};
 use super::{GlobalOptions, SideFiles};
 use crate::cluster::Cluster;
 use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
+use crate::directives::bind::Bind;
 use crate::directives::{DIRECTIVES, Directive, NOT_YET, Parse};
 use crate::handlers::subroute;
 use crate::matchers::Set;
@@ -39,7 +40,7 @@ pub(crate) enum SiteValue {
     /// `log`
     Log(SiteLog),
     /// `bind`: where the site listens.
-    Bind(Vec<String>),
+    Bind(Bind),
 }
 
 /// A `log` directive.

@@ -170,7 +170,11 @@ pub(crate) fn fill_in(issuer: &mut Json, options: &GlobalOptions) {
             }
         }
     }
-    if let Some(bind) = options.default_bind.first() {
+    if let Some(bind) = options
+        .default_bind
+        .first()
+        .and_then(|bind| bind.addresses.first())
+    {
         let challenges = inner(issuer, "challenges");
         if !challenges.contains_key("bind_host") {
             put(challenges, "bind_host", bind.as_str());

@@ -15,6 +15,7 @@ use crate::adapt::settings::{
     Object, duration, flag, invalid, number, one_of, only, put, ratio, single, text, texts,
 };
 use crate::adapt::storage;
+use crate::directives::bind;
 
 /// Reads an option into `shared.options`.
 type Read = fn(Args<'_>, &mut Shared) -> Result<(), Diagnostic>;
@@ -137,17 +138,13 @@ fn set<T>(option: &mut Option<T>, value: Result<T, Diagnostic>) -> Result<(), Di
     Ok(())
 }
 
-/// `default_bind ADDRESS…`
+/// `default_bind [ADDRESS…] { protocols … }`
 fn default_bind(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
-    let addresses = args.remaining_required("an address")?;
-    if let Some(line) = args.block().first() {
-        return Err(match line.name.text.as_str() {
-            "protocols" => crate::adapt::settings::not_yet(line),
-            _ => args.unknown_subdirective(line, ["protocols"]),
-        });
+    let mut bind = bind::read(&mut args)?;
+    if bind.addresses.is_empty() {
+        bind.addresses.push(String::new());
     }
-    let addresses = addresses.iter().map(|address| address.text.clone());
-    shared.options.default_bind.extend(addresses);
+    shared.options.default_bind.push(bind);
     Ok(())
 }
 

@@ -51,8 +51,10 @@ impl<'b> Builder<'b> {
             let keys = &sites[placed.site].keys;
             site::precedence(&placed.keys.iter().map(|key| &keys[*key]).collect::<Vec<_>>())
         });
+        let has_protocols = placed.protocols.iter().any(Option::is_some);
         let mut server = Server {
             listen: placed.listen,
+            listen_protocols: Some(placed.protocols).filter(|_| has_protocols),
             automatic_https: automatic_https(self.options),
             ..Server::default()
         };

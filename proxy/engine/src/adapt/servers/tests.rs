@@ -72,11 +72,36 @@ fn bind_chooses_where_a_site_listens() {
         &["3:1: `bind` has no subdirective `protocol`; did you mean `protocols`?"],
     );
     check_refused(
-        "http://a.test\nbind ::1 {\nprotocols h1\n}",
-        &[
-            "3:1: `protocols` for one address is a part of Caddy that Fairway does not have yet; \
-             the global option `servers { protocols … }` sets them for a server",
-        ],
+        "http://a.test\nbind ::1 {\nprotocols\n}",
+        &["3:1: `protocols` needs protocols"],
+    );
+}
+
+#[test]
+fn bind_says_what_is_spoken_on_an_address() {
+    check(
+        ":80 {\nbind 127.0.0.1 {\nprotocols h1\n}\nbind ::1\nhandle\n}",
+        &json!({"srv0": {
+            "listen": ["127.0.0.1:80", "[::1]:80"], "listen_protocols": [["h1"], null],
+            "routes": [{"handle": [leaf()]}]
+        }}),
+    );
+    // The last one wins, and there is an empty server for the second protocol.
+    check(
+        ":80 {\nbind ::1 {\nprotocols h1\n}\nbind ::1 {\nprotocols h2 h2c\n}\n}\n:81 {\n}",
+        &json!({
+            "srv0": {"listen": [":81"]},
+            "srv1": {"listen": ["[::1]:80"], "listen_protocols": [["h2", "h2c"]]},
+            "srv2": {},
+        }),
+    );
+    check(
+        "{\ndefault_bind {\nprotocols h1\n}\n}\n:80 {\n}",
+        &json!({"srv0": {"listen": [":80"], "listen_protocols": [["h1"]]}}),
+    );
+    check(
+        ":80 {\nbind fd/3 unix//run/a\n}",
+        &json!({"srv0": {"listen": ["fd/3", "unix//run/a"]}}),
     );
 }
 
