@@ -136,16 +136,15 @@ impl GlobalOptions {
 pub(crate) fn read(block: &Block, shared: &mut Shared) {
     for segment in &block.segments {
         let name = segment.name.text.as_str();
-        let read = match read::OPTIONS.iter().find(|(known, _)| *known == name) {
-            Some((_, read)) => read(Args::new(segment), shared),
-            None => {
-                let known = read::OPTIONS.iter().map(|(known, _)| *known);
-                let message = format!("there is no global option `{name}`");
-                let diagnostic = Diagnostic::error("unknown-option", segment, message);
-                Err(diagnostic
-                    .label("not known here")
-                    .did_you_mean(suggest(name, known)))
-            }
+        let read = if let Some((_, read)) = read::OPTIONS.iter().find(|(known, _)| *known == name) {
+            read(Args::new(segment), shared)
+        } else {
+            let known = read::OPTIONS.iter().map(|(known, _)| *known);
+            let message = format!("there is no global option `{name}`");
+            let diagnostic = Diagnostic::error("unknown-option", segment, message);
+            Err(diagnostic
+                .label("not known here")
+                .did_you_mean(suggest(name, known)))
         };
         shared.diagnostics.extend(read.err());
     }
@@ -288,6 +287,8 @@ mod tests {
         };
         check("admin off", with("admin", json!({"disabled": true})));
         check("admin {\n}", with("admin", json!({"listen": "localhost:2019"})));
+        check("admin \"\"", with("admin", json!({"listen": "localhost:2019"})));
+        check("default_sni \"\"\nfallback_sni \"\"", server(&json!({})));
         check(
             "admin :2019 {\norigins a b\nenforce_origin\n}\npersist_config off",
             with(
@@ -368,6 +369,8 @@ mod tests {
         let default = Order::default().0;
         assert_eq!(order("order respond first")[0], "respond");
         assert_eq!(*order("order vars last").last().unwrap(), "vars");
+        // A directive that does not run may have a place, too.
+        assert_eq!(order("order log first")[0], "log");
         let before = order("order respond before root");
         let at = |name: &str| before.iter().position(|found| *found == name).unwrap();
         assert_eq!(at("respond") + 1, at("root"));

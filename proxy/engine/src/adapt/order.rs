@@ -67,12 +67,16 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Moves a directive, as the global option `order` does. An error says which of the two names is not a
-    /// directive with an order.
+    /// Moves a directive, as the global option `order` does; one that does not run gets a place, without effect. An
+    /// error says which of the two names is no directive, or not one with a place.
     pub(crate) fn apply(&mut self, directive: &str, position: &Position) -> Result<(), String> {
         let unknown = |name: &str| format!("`{name}` is not a directive that can be ordered");
-        let from = self.0.iter().position(|name| *name == directive);
-        let name = self.0.remove(from.ok_or_else(|| unknown(directive))?);
+        let known = DIRECTIVES.iter().find(|known| known.name == directive);
+        let name = known.ok_or_else(|| unknown(directive))?.name;
+        let from = self.0.iter().position(|other| *other == name);
+        if let Some(from) = from {
+            self.0.remove(from);
+        }
         let place = |order: &[&str], anchor: &String| {
             let at = order.iter().position(|name| name == anchor);
             at.ok_or_else(|| unknown(anchor))
@@ -84,8 +88,9 @@ impl Order {
             Position::After(anchor) => place(&self.0, anchor).map(|at| at + 1),
         };
         // After a mistake everything stays where it was.
-        let back = from.unwrap_or_default();
-        self.0.insert(*at.as_ref().unwrap_or(&back), name);
+        if let Some(at) = at.as_ref().ok().copied().or(from) {
+            self.0.insert(at, name);
+        }
         at.map(drop)
     }
 
@@ -257,7 +262,8 @@ mod tests {
         let mut order = Order::default();
         let before = order.0.clone();
         for (directive, position) in [
-            ("log", Position::First),
+            ("log", Position::Before("nonsense".into())),
+            ("respond", Position::After("nonsense".into())),
             ("nonsense", Position::Last),
             ("header", Position::Before("header".into())),
             ("header", Position::After("tls".into())),

@@ -102,6 +102,15 @@ fn config(file: &File, shared: &mut Shared) -> Config {
         for site in &mut of_server {
             site.server.clone_from(&name);
         }
+        if servers.contains_key(&name)
+            && let Some(key) = of_server.first().and_then(|site| site.keys.first())
+        {
+            let message = format!("the server of this site would be named `{name}`, as another one is");
+            let mistake = Diagnostic::error("conflicting-options", &key.span, message);
+            shared
+                .diagnostics
+                .push(mistake.help("choose another `name` in the `servers` options"));
+        }
         facts.extend(of_server);
         servers.insert(name, server);
     }

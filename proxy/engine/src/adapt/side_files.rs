@@ -121,12 +121,12 @@ mod tests {
             ..Options::default()
         };
         let adapted = crate::adapt(source, &options);
-        let found = match adapted.diagnostics.first() {
-            Some(mistake) => json!(mistake.one_line()),
-            None => {
-                let mut config = serde_json::to_value(adapted.config).unwrap();
-                config["apps"]["http"]["servers"]["srv0"]["tls_connection_policies"][0]["client_authentication"].take()
-            }
+        let found = if let Some(mistake) = adapted.diagnostics.first() {
+            json!(mistake.one_line())
+        } else {
+            let mut config = serde_json::to_value(adapted.config).unwrap();
+            config["apps"]["http"]["servers"]["srv0"]["tls_connection_policies"][0]["client_authentication"]
+                .take()
         };
         assert_eq!(&found, expected, "{lines}");
     }

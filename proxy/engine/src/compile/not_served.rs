@@ -22,6 +22,16 @@ pub(super) fn check(config: &Config) -> Result<(), CompileError> {
     {
         return Err(CompileError::not_served("ech").within("tls"));
     }
+    let policies = apps.tls.iter().flat_map(|tls| &tls.automation);
+    for policy in policies.flat_map(|automation| &automation.policies) {
+        let parts = [
+            (policy.on_demand, "on_demand"),
+            (!policy.get_certificate.is_empty(), "get_certificate"),
+        ];
+        if let Some((_, name)) = parts.iter().find(|(is_set, _)| *is_set) {
+            return Err(CompileError::not_served(name).within("tls"));
+        }
+    }
     if !list(apps.events.as_ref(), "subscriptions").is_empty() {
         return Err(CompileError::not_served("events"));
     }
@@ -84,6 +94,16 @@ mod tests {
         check(
             &json!({"tls": {"encrypted_client_hello": {"configs": [{"public_name": "a.test"}]}}}),
             "tls: `ech` is not served by Fairway yet",
+        );
+        let policy = |policy: Json| json!({"tls": {"automation": {"policies": [policy]}}});
+        check(&policy(json!({"subjects": ["a.test"]})), "");
+        check(
+            &policy(json!({"on_demand": true})),
+            "tls: `on_demand` is not served by Fairway yet",
+        );
+        check(
+            &policy(json!({"get_certificate": [{"via": "tailscale"}]})),
+            "tls: `get_certificate` is not served by Fairway yet",
         );
         check(&json!({"events": {}}), "");
         check(

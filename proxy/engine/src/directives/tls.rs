@@ -18,6 +18,7 @@
 //!     client_auth { … }
 //!     issuer NAME …
 //!     get_certificate http URL
+//!     get_certificate tailscale
 //!     insecure_secrets_log FILE
 //! }
 //! tls CERTIFICATE_FILE KEY_FILE { … }
@@ -146,7 +147,6 @@ impl Tls {
             "key_type" => self.automation.key_type = Some(text(&mut line_args, "a type of key")?),
             "on_demand" => self.automation.on_demand = flag(&line_args)?,
             "reuse_private_keys" => self.automation.reuse_private_keys = flag(&line_args)?,
-            "force_automate" => self.force_automate = flag(&line_args)?,
             "renewal_window_ratio" => self.automation.renewal_window_ratio = Some(ratio(&mut line_args)?),
             "issuer" => self.automation.issuers.push(issuers::read(line_args)?),
             "get_certificate" => self.automation.get_certificate.push(get_certificate(line_args)?),
@@ -256,7 +256,7 @@ impl Tls {
     }
 }
 
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 17] = [
     "alpn",
     "ca",
     "ca_root",
@@ -265,7 +265,6 @@ const KNOWN: [&str; 18] = [
     "curves",
     "dns",
     "eab",
-    "force_automate",
     "get_certificate",
     "insecure_secrets_log",
     "issuer",
@@ -314,10 +313,13 @@ fn words(
     args.no_block()
 }
 
-/// `get_certificate http URL`
+/// `get_certificate http URL`, `get_certificate tailscale`
 fn get_certificate(mut args: Args<'_>) -> Result<Manager, Diagnostic> {
     let kind = args.required("who has the certificate: `http`")?;
-    one_of(kind, &["http"])?;
+    if one_of(kind, &["http", "tailscale"])? == "tailscale" {
+        args.finish_line()?;
+        return Ok(Manager::Tailscale {});
+    }
     let url = single(&mut args, "a URL")?.text.clone();
     Ok(Manager::Http { url })
 }

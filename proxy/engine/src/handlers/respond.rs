@@ -72,10 +72,6 @@ fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Di
         None => Some(first).filter(|word| is_status(&word.text)),
     };
     if let Some(status) = status {
-        if is_informational(&status.text) {
-            let message = format!("`respond` cannot send `{}` yet, or any other 1xx", status.text);
-            return Err(args.error_at(status, "not-yet", message));
-        }
         config.status_code = status.text.as_str().into();
     }
     if second.is_some() || status.is_none() {
@@ -348,10 +344,6 @@ mod tests {
         check_refused(
             "respond a 200 b",
             "2:15: `respond` takes no further argument, but `b` follows",
-        );
-        check_refused(
-            "respond 103",
-            "2:9: `respond` cannot send `103` yet, or any other 1xx",
         );
         check_refused("respond a {\nbody b\n}", "3:1: `respond` has a body already");
         check_refused("respond 200 {\nbody\n}", "3:1: `body` needs a text");

@@ -114,8 +114,8 @@ enum Source {
 impl Config {
     pub(crate) fn compile(&self) -> Result<Vars, CompileError> {
         // Files lie in the file system of the machine, which is the default.
-        let other = |system: &&Json| !matches!(system.as_str(), Some("" | "default"));
-        if self.0.get("fs").filter(other).is_some() {
+        let other = |system: &Json| !matches!(system.as_str(), Some("" | "default"));
+        if self.0.get("fs").is_some_and(other) {
             return Err(CompileError::not_served("fs"));
         }
         let vars = self.0.iter();

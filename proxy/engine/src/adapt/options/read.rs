@@ -15,7 +15,7 @@ use crate::adapt::settings::{
     Object, duration, flag, invalid, number, one_of, only, put, ratio, single, text, texts,
 };
 use crate::adapt::storage;
-use crate::directives::bind;
+use crate::directives::{DIRECTIVES, bind};
 
 /// Reads an option into `shared.options`.
 type Read = fn(Args<'_>, &mut Shared) -> Result<(), Diagnostic>;
@@ -40,10 +40,12 @@ pub(super) const OPTIONS: &[(&str, Read)] = &[
         set(&mut shared.options.shutdown_delay, duration(&mut args))
     }),
     ("default_sni", |mut args, shared| {
-        set(&mut shared.options.default_sni, text(&mut args, "a name"))
+        shared.options.default_sni = Some(text(&mut args, "a name")?).filter(|name| !name.is_empty());
+        Ok(())
     }),
     ("fallback_sni", |mut args, shared| {
-        set(&mut shared.options.fallback_sni, text(&mut args, "a name"))
+        shared.options.fallback_sni = Some(text(&mut args, "a name")?).filter(|name| !name.is_empty());
+        Ok(())
     }),
     ("order", order),
     ("admin", admin),
@@ -166,7 +168,7 @@ fn order(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
     };
     args.finish_line()?;
     // The mistake is in the first name, if that is none.
-    if !shared.order.0.contains(&directive.text.as_str()) {
+    if !DIRECTIVES.iter().any(|known| known.name == directive.text) {
         at = directive;
     }
     shared.order.apply(&directive.text, &position).map_err(|message| {
@@ -178,6 +180,7 @@ fn order(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
 /// `admin off`, `admin [ADDRESS] { origins …; enforce_origin }`
 fn admin(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
     let address = args.next_arg().map(|token| token.text.as_str());
+    let address = address.filter(|address| !address.is_empty());
     if address == Some("off") {
         args.finish_line()?;
         shared.options.admin = Some(json!({"disabled": true}));

@@ -106,6 +106,16 @@ fn bind_says_what_is_spoken_on_an_address() {
 }
 
 #[test]
+fn a_server_has_a_name_of_its_own() {
+    check_refused(
+        "{\nservers :443 {\nname srv1\n}\n}\na.test {\n}\nhttp://b.test {\n}",
+        &[
+            "8:1: the server of this site would be named `srv1`, as another one is; choose another `name` in the `servers` options",
+        ],
+    );
+}
+
+#[test]
 fn addresses_choose_listeners() {
     let route = |host: &str| json!({"match": [{"host": [host]}], "terminal": true});
     check(

@@ -156,6 +156,14 @@ fn mistakes_are_told() {
         "Caddyfile:3:1: `dns` needs the name of a DNS provider",
     );
     refuse(
+        "tls {\nforce_automate\n}",
+        "Caddyfile:3:1: `tls` has no subdirective `force_automate`",
+    );
+    refuse(
+        "tls {\nget_certificate tailscale x\n}",
+        "Caddyfile:3:27: `get_certificate` takes no further argument, but `x` follows",
+    );
+    refuse(
         "tls {\nrenewal_window_ratio 2\n}",
         "Caddyfile:3:22: `2` is not between 0 and 1",
     );

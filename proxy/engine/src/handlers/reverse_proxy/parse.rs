@@ -78,6 +78,7 @@ pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config,
         transport: None,
         matchers: HashMap::new(),
         handlers: Vec::new(),
+        handle_responses: Vec::new(),
     };
     reader.upstreams(args.remaining(), scope)?;
     for line in args.block() {
@@ -87,7 +88,11 @@ pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config,
             reader.line(line, args, scope)?;
         }
     }
-    // Those for all responses come last, whatever the order in which they are written.
+    // Whatever the order in which they are written: those that only change the status come first, and those for all
+    // responses last. A response matcher may be defined below them.
+    for args in std::mem::take(&mut reader.handle_responses) {
+        reader.handle_response(args, scope)?;
+    }
     let (with, without): (Vec<_>, Vec<_>) = std::mem::take(&mut reader.handlers)
         .into_iter()
         .partition(|handler| handler.matches.is_some());
@@ -106,6 +111,8 @@ struct Reader<'s> {
     transport: Option<(HttpTransport, &'s Token)>,
     matchers: HashMap<&'s str, response_matcher::Config>,
     handlers: Vec<ResponseHandler>,
+    /// The lines that begin with `handle_response`.
+    handle_responses: Vec<Args<'s>>,
 }
 
 impl<'s> Reader<'s> {
@@ -240,7 +247,10 @@ impl<'s> Reader<'s> {
                 self.transport = Some((transport::parse(args)?, &line.name));
                 return Ok(());
             }
-            "handle_response" => return self.handle_response(args, scope),
+            "handle_response" => {
+                self.handle_responses.push(args);
+                return Ok(());
+            }
             "replace_status" => {
                 let first = args.required("a status")?;
                 let (matches, status) = match args.next_arg() {
@@ -318,7 +328,7 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
-    /// The response matcher of a name, defined above.
+    /// The response matcher of a name.
     fn named(&self, name: &Token) -> Result<response_matcher::Config, Diagnostic> {
         if !name.text.starts_with('@') {
             let message = format!(
@@ -328,7 +338,7 @@ impl<'s> Reader<'s> {
             return Err(Diagnostic::error("invalid-value", name, message));
         }
         self.matchers.get(name.text.as_str()).cloned().ok_or_else(|| {
-            let message = format!("there is no response matcher `{}` above", name.text);
+            let message = format!("there is no response matcher `{}`", name.text);
             Diagnostic::error("unknown-matcher", name, message)
                 .did_you_mean(suggest(&name.text, self.matchers.keys().copied()))
         })

@@ -339,6 +339,18 @@ fn mistakes_are_refused() {
 }
 
 #[test]
+fn response_handlers_have_their_order() {
+    let found = handlers(
+        "reverse_proxy a {\nhandle_response {\n}\nhandle_response @a {\n}\nreplace_status 300\n@a status 200\nreplace_status @a 301\n}",
+    );
+    let matches = json!({"status_code": [200]});
+    assert_eq!(
+        found[0]["handle_response"],
+        json!([{"match": matches, "status_code": 301}, {"match": matches}, {"status_code": 300}, {}]),
+    );
+}
+
+#[test]
 fn unknown_fields_are_refused() {
     for config in [
         json!({"x": 1}),
