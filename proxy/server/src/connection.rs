@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::plan::Settings;
+use crate::proxy_protocol::ProxyProtocol;
 use crate::request;
 use crate::tls::TlsServer;
 use crate::traffic::{Local, LocalExecutor};
@@ -45,7 +46,15 @@ pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, 
         local: canonical(bound),
         tls: None,
     };
-    let beginning = begin(tls.as_deref(), &settings, stream, connection);
+    let (stream, connection, prefix) = match &settings.proxy_protocol {
+        None => (stream, connection, Bytes::new()),
+        // Boxed, since few connections need room for it.
+        Some(proxy_protocol) => match Box::pin(behind_proxy(proxy_protocol, stream, connection)).await {
+            Some(received) => received,
+            None => return,
+        },
+    };
+    let beginning = begin(tls.as_deref(), &settings, stream, connection, prefix);
     let begun = tokio::time::timeout(HANDSHAKE, beginning).await;
     drop(tls);
     let Ok(Some(begun)) = begun else {
@@ -82,18 +91,35 @@ enum Stream {
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
 }
 
-/// Everything before HTTP. Nothing if there is none to come.
+/// A connection that may begin with a PROXY header, after it: with what was read and is none. Nothing if it is closed.
+async fn behind_proxy(
+    proxy_protocol: &ProxyProtocol,
+    mut stream: TcpStream,
+    mut connection: Connection,
+) -> Option<(TcpStream, Connection, Bytes)> {
+    let received = proxy_protocol
+        .receive(&mut stream, connection.remote.ip())
+        .await?;
+    if let Some((source, destination)) = received.addresses {
+        connection.remote = canonical(source);
+        connection.local = canonical(destination);
+    }
+    Some((stream, connection, received.prefix))
+}
+
+/// Everything before HTTP, behind the bytes that were read already. Nothing if there is none to come.
 async fn begin(
     tls: Option<&TlsServer>,
     settings: &Settings,
     mut stream: TcpStream,
     mut connection: Connection,
+    prefix: Bytes,
 ) -> Option<Begun> {
     let Some(tls) = tls else {
         let (prefix, http2) = if settings.h2c {
-            preface(&mut stream).await?
+            preface(&mut stream, prefix).await?
         } else {
-            (Bytes::new(), false)
+            (prefix, false)
         };
         return Some(Begun {
             stream: Stream::Plain(stream),
@@ -103,7 +129,10 @@ async fn begin(
         });
     };
     let mut first = [0];
-    if stream.peek(&mut first).await.ok()? == 0 {
+    if let Some(read) = prefix.first() {
+        // Read in search of a PROXY header, and so never the beginning of TLS.
+        first[0] = *read;
+    } else if stream.peek(&mut first).await.ok()? == 0 {
         return None;
     }
     if first[0].is_ascii_uppercase() {
@@ -132,9 +161,10 @@ async fn begin(
     })
 }
 
-/// Reads until it is clear whether HTTP/2 begins.
-async fn preface(stream: &mut TcpStream) -> Option<(Bytes, bool)> {
-    let mut read = BytesMut::with_capacity(PREFACE.len());
+/// Reads until it is clear whether HTTP/2 begins, behind the bytes that were read already.
+async fn preface(stream: &mut TcpStream, prefix: Bytes) -> Option<(Bytes, bool)> {
+    let mut read = BytesMut::with_capacity(PREFACE.len().max(prefix.len()));
+    read.extend_from_slice(&prefix);
     while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
         let mut rest = (&mut *stream).take((PREFACE.len() - read.len()) as u64);
         if rest.read_buf(&mut read).await.ok()? == 0 {

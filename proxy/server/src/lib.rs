@@ -18,6 +18,7 @@ mod bind;
 mod connection;
 mod plan;
 mod prober;
+mod proxy_protocol;
 mod request;
 mod running;
 pub mod tls;
@@ -29,6 +30,7 @@ mod world;
 
 pub use access_log::{AccessLog, Entry};
 pub use plan::{Listener, Plan, PlanError, Settings, plan};
+pub use proxy_protocol::ProxyProtocol;
 pub use running::{Ending, Options, Running, StartError};
 
 #[cfg(test)]

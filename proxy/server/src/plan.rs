@@ -7,6 +7,8 @@ use std::time::Duration;
 use fairway_engine::config::{Config, Server};
 use fairway_engine::values::{Duration as ConfigDuration, NetworkAddress, NetworkAddressError};
 
+use crate::proxy_protocol::ProxyProtocol;
+
 /// How many ports a range may have.
 const MAX_PORTS: usize = 1000;
 
@@ -55,6 +57,8 @@ pub struct Settings {
     pub strict_sni_host: bool,
     /// Whether access logs show credentials.
     pub log_credentials: bool,
+    /// What is done with PROXY headers; none are looked for without it.
+    pub proxy_protocol: Option<Arc<ProxyProtocol>>,
 }
 
 impl Default for Settings {
@@ -69,6 +73,7 @@ impl Default for Settings {
             h2c: false,
             strict_sni_host: false,
             log_credentials: false,
+            proxy_protocol: None,
         }
     }
 }
@@ -106,6 +111,16 @@ pub enum PlanError {
         /// Which part.
         what: Box<str>,
     },
+    /// Settings of a listener wrapper that make no sense.
+    #[error("server {server}: listener wrapper `{wrapper}`: {message}")]
+    Wrapper {
+        /// The server's name.
+        server: Box<str>,
+        /// The name of the wrapper.
+        wrapper: &'static str,
+        /// What is wrong.
+        message: Box<str>,
+    },
     /// Two servers want one address.
     #[error("servers {first} and {second} both listen on {address}")]
     Twice {
@@ -131,6 +146,7 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
     };
     for (name, server) in &http.servers {
         let settings = Arc::new(settings(name, server)?);
+        let speaks_h2 = settings.h2;
         for (number, text) in server.listen.iter().enumerate() {
             let own = server
                 .listen_protocols
@@ -140,6 +156,13 @@ pub fn plan(config: &Config) -> Result<Plan, PlanError> {
                 || Arc::clone(&settings),
                 |protocols| Arc::new(settings.speaking(protocols)),
             );
+            // TLS offers the protocols of the server.
+            if server.tls_connection_policies.is_some() && own.is_some_and(|_| settings.h2 != speaks_h2) {
+                return Err(PlanError::NotYet {
+                    server: name.as_str().into(),
+                    what: "HTTP/2 over TLS on some of its addresses only".into(),
+                });
+            }
             for address in addresses(name, text)? {
                 let same = |other: &&Listener| other.address == address && address.port() != 0;
                 if let Some(other) = plan.listeners.iter().find(same) {
@@ -178,14 +201,7 @@ impl Settings {
 }
 
 fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
-    for wrapper in server.listener_wrappers.iter().flatten() {
-        if wrapper.wrapper != "tls" {
-            return Err(PlanError::NotYet {
-                server: name.into(),
-                what: format!("listener wrapper `{}`", wrapper.wrapper).into(),
-            });
-        }
-    }
+    let proxy_protocol = wrappers(name, server)?;
     if server.read_timeout.is_some_and(|limit| !limit.is_zero()) {
         return Err(PlanError::NotYet {
             server: name.into(),
@@ -211,7 +227,39 @@ fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
             .logs
             .as_ref()
             .is_some_and(|logs| logs.should_log_credentials),
+        proxy_protocol,
     })
+}
+
+/// What stands around the listeners of a server: perhaps the PROXY protocol, in front of TLS.
+fn wrappers(name: &str, server: &Server) -> Result<Option<Arc<ProxyProtocol>>, PlanError> {
+    let mut found = None;
+    let mut tls = false;
+    for wrapper in server.listener_wrappers.iter().flatten() {
+        match wrapper.wrapper.as_str() {
+            "tls" => tls = true,
+            "proxy_protocol" if !tls && found.is_none() => {
+                let settings = ProxyProtocol::new(&wrapper.settings);
+                found = Some(Arc::new(settings.map_err(|message| PlanError::Wrapper {
+                    server: name.into(),
+                    wrapper: "proxy_protocol",
+                    message: message.into(),
+                })?));
+            }
+            other => {
+                let place = if other == "proxy_protocol" {
+                    " behind another one"
+                } else {
+                    ""
+                };
+                return Err(PlanError::NotYet {
+                    server: name.into(),
+                    what: format!("listener wrapper `{other}`{place}").into(),
+                });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A positive duration; zero and less count as absent, as in Caddy.
@@ -330,8 +378,16 @@ mod tests {
             &["servers a and b both listen on [::]:1"],
         );
         check(
-            &json!({"a": {"listener_wrappers": [{"wrapper": "proxy_protocol"}]}}),
-            &["server a: listener wrapper `proxy_protocol` is not supported yet"],
+            &json!({"a": {"listener_wrappers": [{"wrapper": "http_redirect"}]}}),
+            &["server a: listener wrapper `http_redirect` is not supported yet"],
+        );
+        check(
+            &json!({"a": {"listener_wrappers": [{"wrapper": "tls"}, {"wrapper": "proxy_protocol"}]}}),
+            &["server a: listener wrapper `proxy_protocol` behind another one is not supported yet"],
+        );
+        check(
+            &json!({"a": {"listener_wrappers": [{"wrapper": "proxy_protocol", "allow": ["x"]}]}}),
+            &["server a: listener wrapper `proxy_protocol`: \"x\" is no range like 10.0.0.0/8"],
         );
         check(
             &json!({"a": {"read_timeout": "1s"}}),
@@ -351,6 +407,10 @@ mod tests {
         let spoken = |number: usize| (listeners[number].settings.h1, listeners[number].settings.h2);
         assert_eq!([spoken(0), spoken(1)], [(true, false), (false, true)]);
         assert_eq!(listeners[0].settings.idle_timeout, Duration::from_secs(10));
+        check(
+            &json!({"a": {"listen": [":1"], "listen_protocols": [["h1"]], "tls_connection_policies": [{}]}}),
+            &["server a: HTTP/2 over TLS on some of its addresses only is not supported yet"],
+        );
     }
 
     #[test]

@@ -125,8 +125,8 @@ mod tests {
             json!(mistake.one_line())
         } else {
             let mut config = serde_json::to_value(adapted.config).unwrap();
-            config["apps"]["http"]["servers"]["srv0"]["tls_connection_policies"][0]["client_authentication"]
-                .take()
+            let policies = &mut config["apps"]["http"]["servers"]["srv0"]["tls_connection_policies"];
+            policies[0]["client_authentication"].take()
         };
         assert_eq!(&found, expected, "{lines}");
     }
