@@ -13,9 +13,10 @@ use fairway_engine::exchange::{Connection, Tls};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::plain_on_tls;
 use crate::plan::Settings;
 use crate::proxy_protocol::ProxyProtocol;
 use crate::request;
@@ -28,10 +29,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How HTTP/2 begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// What is said to those who speak HTTP where TLS is spoken.
-const PLAIN_ON_TLS: &[u8] =
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, remote: SocketAddr) {
@@ -136,11 +133,7 @@ async fn begin(
         return None;
     }
     if first[0].is_ascii_uppercase() {
-        let _ = stream.write_all(PLAIN_ON_TLS).await;
-        let _ = stream.shutdown().await;
-        // Closing with unread bytes would reset the connection before the client reads the answer.
-        let mut rest = [0; 1024];
-        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+        plain_on_tls::answer(&mut stream, prefix, settings.http_redirect).await;
         return None;
     }
     let stream = match tls.accept(stream, connection.local).await {

@@ -57,6 +57,8 @@ pub struct Settings {
     pub strict_sni_host: bool,
     /// Whether access logs show credentials.
     pub log_credentials: bool,
+    /// Whether those who speak HTTP where TLS is spoken are redirected to HTTPS.
+    pub http_redirect: bool,
     /// What is done with PROXY headers; none are looked for without it.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
 }
@@ -73,6 +75,7 @@ impl Default for Settings {
             h2c: false,
             strict_sni_host: false,
             log_credentials: false,
+            http_redirect: false,
             proxy_protocol: None,
         }
     }
@@ -201,7 +204,7 @@ impl Settings {
 }
 
 fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
-    let proxy_protocol = wrappers(name, server)?;
+    let (proxy_protocol, http_redirect) = wrappers(name, server)?;
     if server.read_timeout.is_some_and(|limit| !limit.is_zero()) {
         return Err(PlanError::NotYet {
             server: name.into(),
@@ -227,39 +230,46 @@ fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
             .logs
             .as_ref()
             .is_some_and(|logs| logs.should_log_credentials),
+        http_redirect,
         proxy_protocol,
     })
 }
 
-/// What stands around the listeners of a server: perhaps the PROXY protocol, in front of TLS.
-fn wrappers(name: &str, server: &Server) -> Result<Option<Arc<ProxyProtocol>>, PlanError> {
-    let mut found = None;
-    let mut tls = false;
+/// What stands around the listeners of a server: perhaps the PROXY protocol, behind it perhaps the redirection of plain
+/// HTTP, and TLS.
+fn wrappers(name: &str, server: &Server) -> Result<(Option<Arc<ProxyProtocol>>, bool), PlanError> {
+    let mut proxy_protocol = None;
+    let (mut redirect, mut tls) = (false, false);
     for wrapper in server.listener_wrappers.iter().flatten() {
-        match wrapper.wrapper.as_str() {
-            "tls" => tls = true,
-            "proxy_protocol" if !tls && found.is_none() => {
+        let place = match wrapper.wrapper.as_str() {
+            "tls" => {
+                tls = true;
+                continue;
+            }
+            "http_redirect" if !tls && wrapper.settings.is_empty() => {
+                redirect = true;
+                continue;
+            }
+            "proxy_protocol" if !tls && !redirect && proxy_protocol.is_none() => {
                 let settings = ProxyProtocol::new(&wrapper.settings);
-                found = Some(Arc::new(settings.map_err(|message| PlanError::Wrapper {
+                proxy_protocol = Some(Arc::new(settings.map_err(|message| PlanError::Wrapper {
                     server: name.into(),
                     wrapper: "proxy_protocol",
                     message: message.into(),
                 })?));
+                continue;
             }
-            other => {
-                let place = if other == "proxy_protocol" {
-                    " behind another one"
-                } else {
-                    ""
-                };
-                return Err(PlanError::NotYet {
-                    server: name.into(),
-                    what: format!("listener wrapper `{other}`{place}").into(),
-                });
-            }
-        }
+            "proxy_protocol" => " behind another one",
+            "http_redirect" if tls => " behind another one",
+            "http_redirect" => " with settings",
+            _ => "",
+        };
+        return Err(PlanError::NotYet {
+            server: name.into(),
+            what: format!("listener wrapper `{}`{place}", wrapper.wrapper).into(),
+        });
     }
-    Ok(found)
+    Ok((proxy_protocol, redirect))
 }
 
 /// A positive duration; zero and less count as absent, as in Caddy.
@@ -378,8 +388,12 @@ mod tests {
             &["servers a and b both listen on [::]:1"],
         );
         check(
-            &json!({"a": {"listener_wrappers": [{"wrapper": "http_redirect"}]}}),
-            &["server a: listener wrapper `http_redirect` is not supported yet"],
+            &json!({"a": {"listener_wrappers": [{"wrapper": "other"}]}}),
+            &["server a: listener wrapper `other` is not supported yet"],
+        );
+        check(
+            &json!({"a": {"listener_wrappers": [{"wrapper": "tls"}, {"wrapper": "http_redirect"}]}}),
+            &["server a: listener wrapper `http_redirect` behind another one is not supported yet"],
         );
         check(
             &json!({"a": {"listener_wrappers": [{"wrapper": "tls"}, {"wrapper": "proxy_protocol"}]}}),
