@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::CompileError;
-use crate::config::{Config, Server};
+use crate::config::{Config, Manager, Server};
 
 impl CompileError {
     /// What a part of Caddy says that Fairway reads and does not have.
@@ -24,9 +24,10 @@ pub(super) fn check(config: &Config) -> Result<(), CompileError> {
     }
     let policies = apps.tls.iter().flat_map(|tls| &tls.automation);
     for policy in policies.flat_map(|automation| &automation.policies) {
+        let is_asked = |manager: &Manager| !matches!(manager, Manager::Kubernetes { .. });
         let parts = [
             (policy.on_demand, "on_demand"),
-            (!policy.get_certificate.is_empty(), "get_certificate"),
+            (policy.get_certificate.iter().any(is_asked), "get_certificate"),
         ];
         if let Some((_, name)) = parts.iter().find(|(is_set, _)| *is_set) {
             return Err(CompileError::not_served(name).within("tls"));
@@ -105,6 +106,8 @@ mod tests {
             &policy(json!({"get_certificate": [{"via": "tailscale"}]})),
             "tls: `get_certificate` is not served by Fairway yet",
         );
+        let secret = json!({"via": "kubernetes", "namespace": "a", "name": "b"});
+        check(&policy(json!({"get_certificate": [secret]})), "");
         check(&json!({"events": {}}), "");
         check(
             &json!({"events": {"subscriptions": [{"events": ["x"]}]}}),
