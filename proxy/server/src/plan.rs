@@ -225,7 +225,9 @@ fn settings(name: &str, server: &Server) -> Result<Settings, PlanError> {
         h1: speaks("h1", true),
         h2: speaks("h2", true),
         h2c: speaks("h2c", false),
-        strict_sni_host: server.strict_sni_host.unwrap_or_default(),
+        strict_sni_host: server
+            .strict_sni_host
+            .unwrap_or_else(|| asks_for_certificates(server)),
         log_credentials: server
             .logs
             .as_ref()
@@ -270,6 +272,13 @@ fn wrappers(name: &str, server: &Server) -> Result<(Option<Arc<ProxyProtocol>>, 
         });
     }
     Ok((proxy_protocol, redirect))
+}
+
+/// Whether some clients have to show a certificate. Who is asked depends on the name in the handshake, so that a request
+/// for another host would go around it.
+fn asks_for_certificates(server: &Server) -> bool {
+    let mut policies = server.tls_connection_policies.iter().flatten();
+    policies.any(|policy| policy.client_authentication.is_some())
 }
 
 /// A positive duration; zero and less count as absent, as in Caddy.
@@ -435,5 +444,23 @@ mod tests {
         assert!(set.h1 && set.h2c && !set.h2);
         assert_eq!(set.idle_timeout, Duration::from_secs(10));
         assert_eq!(set.max_header_bytes, Some(5000));
+    }
+
+    #[test]
+    fn where_clients_show_certificates_the_host_is_the_name_of_the_handshake() {
+        let strict = |value| {
+            let server = serde_json::from_value(value).unwrap();
+            settings("a", &server).unwrap().strict_sni_host
+        };
+        let policies =
+            json!([{"match": {"sni": ["a.test"]}, "client_authentication": {"mode": "require"}}, {}]);
+        assert!(strict(json!({"tls_connection_policies": policies})));
+        assert!(!strict(
+            json!({"tls_connection_policies": policies, "strict_sni_host": false})
+        ));
+        assert!(!strict(json!({"tls_connection_policies": [{}]})));
+        assert!(strict(
+            json!({"tls_connection_policies": [{}], "strict_sni_host": true})
+        ));
     }
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 
 use fairway_engine::Registry;
+use fairway_engine::table::Table;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
 use serde_json::Value as Json;
@@ -291,16 +292,52 @@ impl Open {
 
     /// Sends a request, and gives the certificate of the connection.
     fn ask(&mut self) -> std::io::Result<CertificateDer<'static>> {
-        self.stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")?;
-        let mut answer = Vec::new();
-        let mut byte = [0];
-        while !answer.ends_with(b"hello") {
-            self.stream.read_exact(&mut byte)?;
-            answer.push(byte[0]);
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+        assert_eq!(self.status("a.test")?, "200");
         Ok(leaf(&self.stream.conn))
     }
+
+    /// Sends a request for a host; what comes is its status, then no more than a head and `hello`.
+    fn status(&mut self, host: &str) -> std::io::Result<String> {
+        write!(self.stream, "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+        let (mut answer, mut byte) = (String::new(), [0]);
+        while !answer.ends_with("hello") && !answer.ends_with("content-length: 0\r\n") {
+            self.stream.read_exact(&mut byte)?;
+            answer.push(char::from(byte[0]));
+        }
+        Ok(answer.split(' ').nth(1).unwrap_or_default().to_owned())
+    }
+}
+
+fn serve(config: &Config, secrets: &Secrets) -> (Arc<Table>, Running) {
+    let table = Arc::new(fairway_engine::compile(config, &Registry::default()).unwrap());
+    let options = Options {
+        threads: NonZeroUsize::new(2),
+        access_log: None,
+    };
+    let tls = tls_of(config, secrets);
+    let running = Running::start(&table, &plan(config).unwrap(), &tls, &options).unwrap();
+    (table, running)
+}
+
+#[test]
+fn nobody_goes_around_a_neighbours_client_certificates() {
+    let (closed, open) = (made(&["closed.test"]), made(&["a.test"]));
+    let secrets = secrets(&[("shop/closed", &closed), ("shop/open", &open)]);
+    let mut config = config(&[("closed.test", "shop/closed"), ("a.test", "shop/open")]);
+    let policies = json!([
+        { "match": { "sni": ["closed.test"] }, "client_authentication": { "mode": "require" } }, {},
+    ]);
+    let server = &mut config.apps.http.as_mut().unwrap().servers["srv0"];
+    server.tls_connection_policies = serde_json::from_value(policies).unwrap();
+    let (_, running) = serve(&config, &secrets);
+    let mut client = Open::new(running.addresses()[0], "a.test");
+    assert_eq!(client.status("a.test").unwrap(), "200");
+    assert_eq!(client.status("closed.test").unwrap(), "421");
+    assert!(
+        Open::new(running.addresses()[0], "closed.test")
+            .status("closed.test")
+            .is_err()
+    );
 }
 
 #[test]
@@ -308,13 +345,7 @@ fn a_new_pair_is_there_without_a_swap_and_open_connections_stay() {
     let (first, second, neighbour) = (made(&["a.test"]), made(&["a.test"]), made(&["b.test"]));
     let secrets = secrets(&[("shop/tls", &first), ("bank/tls", &neighbour)]);
     let config = config(&[("a.test", "shop/tls"), ("b.test", "bank/tls")]);
-    let table = Arc::new(fairway_engine::compile(&config, &Registry::default()).unwrap());
-    let options = Options {
-        threads: NonZeroUsize::new(2),
-        access_log: None,
-    };
-    let tls = tls_of(&config, &secrets);
-    let running = Running::start(&table, &plan(&config).unwrap(), &tls, &options).unwrap();
+    let (table, running) = serve(&config, &secrets);
     let address = running.addresses()[0];
     let mut open = Open::new(address, "a.test");
     assert_eq!(open.ask().unwrap(), first.der);
