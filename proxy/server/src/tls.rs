@@ -8,6 +8,7 @@ mod authority;
 mod certificates;
 mod client;
 mod files;
+mod kept;
 mod pair;
 mod policy;
 mod secrets;
@@ -146,7 +147,7 @@ impl Tls {
             };
             let policies = policies
                 .iter()
-                .map(|policy| Policy::new(policy, server, &certificates));
+                .map(|policy| Policy::new(policy, (name, server), &certificates, &secrets.kept));
             let policies = policies.collect::<Result<_, _>>()?;
             servers.insert(name.clone(), Arc::new(TlsServer { policies }));
         }

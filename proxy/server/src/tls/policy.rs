@@ -10,6 +10,7 @@ use rustls::{ServerConfig, SupportedCipherSuite};
 use serde_json::Value as Json;
 
 use super::certificates::{Certificates, Client};
+use super::kept::{Kept, Settings};
 use super::{TlsError, client};
 
 /// A connection policy, ready to answer.
@@ -19,9 +20,7 @@ pub(super) struct Policy {
     names: Option<Vec<String>>,
     /// Whether it refuses those that it is for.
     drop: bool,
-    /// All but the certificate.
-    config: ServerConfig,
-    suites: Box<[SupportedCipherSuite]>,
+    settings: Arc<Settings>,
     certificates: Arc<Certificates>,
     tags: Vec<String>,
     /// What a client without a name asks for.
@@ -31,56 +30,32 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// A policy of the server `name`. Settings are taken over from `kept` if they are the same; those that ask for
+    /// certificates are always new, since what they trust stands elsewhere, too.
     pub(super) fn new(
         policy: &TlsConnectionPolicy,
-        server: &Server,
+        (name, server): (&str, &Server),
         certificates: &Arc<Certificates>,
+        kept: &Kept,
     ) -> Result<Self, TlsError> {
         let lower = |name: &Option<String>| name.as_deref().unwrap_or_default().to_ascii_lowercase();
         let tags = policy
             .certificate_selection
             .as_ref()
             .and_then(|selection| selection.get("any_tag"));
-        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-        choose(
-            &mut provider.cipher_suites,
-            policy.cipher_suites.as_deref(),
-            |suite| format!("{:?}", suite.suite()).replace("TLS13_", "TLS_"),
-        )?;
-        choose(&mut provider.kx_groups, policy.curves.as_deref(), |group| {
-            curve(group.name())
-        })?;
-        let versions = versions(policy)?;
-        let spoken = |suite: &&SupportedCipherSuite| versions.contains(&suite.version());
-        let suites = provider.cipher_suites.iter().filter(spoken).copied().collect();
-        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&versions)
-            .map_err(|error| TlsError::unusable("a TLS connection policy", error))?;
-        let builder = match &policy.client_authentication {
-            Some(settings) => builder.with_client_cert_verifier(client::verifier(settings)?),
-            None => builder.with_no_client_auth(),
+        let settings = match (&policy.client_authentication, serde_json::to_string(policy)) {
+            (None, Ok(text)) => {
+                let key = format!("{name} {:?} {text}", server.protocols);
+                kept.get(key, || settings(policy, server))?
+            }
+            _ => Arc::new(settings(policy, server)?),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Fixed(None)));
-        config.alpn_protocols = match &policy.alpn {
-            Some(protocols) => protocols
-                .iter()
-                .map(|protocol| protocol.as_bytes().to_vec())
-                .collect(),
-            None => default_protocols(server),
-        };
-        if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
-            config.ticketer = ticketer;
-        }
-        let names = policy
-            .matches
-            .as_ref()
-            .and_then(|matches| matches.get("sni"))
-            .map(strings);
+        let matches = policy.matches.as_ref();
+        let names = matches.and_then(|matches| matches.get("sni")).map(strings);
         Ok(Self {
             names,
             drop: policy.drop,
-            config,
-            suites,
+            settings,
             certificates: Arc::clone(certificates),
             tags: tags.map(strings).unwrap_or_default(),
             default_name: lower(&policy.default_sni),
@@ -118,7 +93,7 @@ impl Policy {
     ) -> Option<Arc<ServerConfig>> {
         let client = Client {
             hello,
-            suites: &self.suites,
+            suites: &self.settings.suites,
             tags: &self.tags,
         };
         let certificates = &self.certificates;
@@ -133,10 +108,45 @@ impl Policy {
         let key = key
             .or_else(|| certificates.find_default(asked, &client))
             .or_else(|| certificates.find(&self.fallback_name, &client))?;
-        let mut config = self.config.clone();
+        let mut config = self.settings.config.clone();
         config.cert_resolver = Arc::new(Fixed(Some(key)));
         Some(Arc::new(config))
     }
+}
+
+/// How TLS is spoken by a policy.
+fn settings(policy: &TlsConnectionPolicy, server: &Server) -> Result<Settings, TlsError> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    choose(
+        &mut provider.cipher_suites,
+        policy.cipher_suites.as_deref(),
+        |suite| format!("{:?}", suite.suite()).replace("TLS13_", "TLS_"),
+    )?;
+    choose(&mut provider.kx_groups, policy.curves.as_deref(), |group| {
+        curve(group.name())
+    })?;
+    let versions = versions(policy)?;
+    let spoken = |suite: &&SupportedCipherSuite| versions.contains(&suite.version());
+    let suites = provider.cipher_suites.iter().filter(spoken).copied().collect();
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&versions)
+        .map_err(|error| TlsError::unusable("a TLS connection policy", error))?;
+    let builder = match &policy.client_authentication {
+        Some(settings) => builder.with_client_cert_verifier(client::verifier(settings)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Fixed(None)));
+    config.alpn_protocols = match &policy.alpn {
+        Some(protocols) => protocols
+            .iter()
+            .map(|protocol| protocol.as_bytes().to_vec())
+            .collect(),
+        None => default_protocols(server),
+    };
+    if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
+        config.ticketer = ticketer;
+    }
+    Ok(Settings { config, suites })
 }
 
 /// The order in which protocols are offered, as the server's own list allows.

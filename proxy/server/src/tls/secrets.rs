@@ -10,12 +10,15 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 
+use super::kept::Kept;
 use super::pair::{Pair, PairError};
 
 /// The Secrets of the cluster that hold certificates. A clone is the same store.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     slots: Arc<Mutex<Slots>>,
+    /// What else outlives a config.
+    pub(super) kept: Kept,
 }
 
 /// What stands in a Secret of the type `kubernetes.io/tls`.
@@ -78,8 +81,9 @@ impl Secrets {
         })
     }
 
-    /// Drops the places of Secrets that are gone and that no config names any more.
+    /// Drops the places of what is gone and what no config names any more.
     pub(super) fn forget_unnamed(&self) {
+        self.kept.forget_unused();
         let mut slots = self.lock();
         slots.0.retain(|_, named| {
             named.retain(|_, slot| slot.secret().is_some());

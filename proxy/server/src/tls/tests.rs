@@ -140,3 +140,60 @@ fn the_authority_is_kept() {
     std::fs::write(storage.join("root.key"), "broken").unwrap();
     assert!(tls(&json!({}), &["a.test"], Some(storage)).is_err());
 }
+
+/// Makes a connection as a client that has made others, and tells how.
+async fn visit(tls: &Tls, client: &Arc<rustls::ClientConfig>) -> rustls::HandshakeKind {
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let connector = TlsConnector::from(Arc::clone(client));
+    let name = ServerName::try_from("a.test").unwrap();
+    let server = Arc::clone(tls.server("srv0").unwrap());
+    let local = "127.0.0.1:443".parse().unwrap();
+    let (client, server) = tokio::join!(connector.connect(name, ours), server.accept(theirs, local));
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    // The tickets come after the handshake.
+    server.write_all(b"hello").await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut client, &mut [0; 5])
+        .await
+        .unwrap();
+    client.get_ref().1.handshake_kind().unwrap()
+}
+
+#[tokio::test]
+async fn sessions_outlive_a_swap_that_leaves_their_policy_as_it_was() {
+    use rustls::HandshakeKind::Resumed;
+    let secrets = Secrets::default();
+    let made = made::made(&["a.test"]);
+    let pair = SecretPair {
+        certificate_pem: made.certificate.as_bytes(),
+        key_pem: made.key.as_bytes(),
+    };
+    secrets.set("shop", "tls", pair).unwrap();
+    let build = |policy: &serde_json::Value| {
+        let secret = json!({ "via": "kubernetes", "namespace": "shop", "name": "tls" });
+        let config = json!({ "apps": {
+            "http": { "servers": { "srv0": { "tls_connection_policies": [policy] } } },
+            "tls": { "automation": { "policies": [{ "subjects": ["a.test"], "get_certificate": [secret] }] } },
+        } });
+        let config: Config = serde_json::from_value(config).unwrap();
+        Tls::new(&config, Loaded::new(&config).unwrap(), &[], &secrets, None).unwrap()
+    };
+    let client = Arc::new(client_config(rustls::crypto::aws_lc_rs::default_provider()));
+    let first = build(&json!({}));
+    assert_ne!(visit(&first, &client).await, Resumed);
+    assert_eq!(visit(&first, &client).await, Resumed);
+    let second = build(&json!({}));
+    drop(first);
+    assert_eq!(visit(&second, &client).await, Resumed);
+    let other = build(&json!({ "alpn": ["http/1.1"] }));
+    assert_ne!(visit(&other, &client).await, Resumed);
+    let asking = json!({ "client_authentication": { "mode": "request" } });
+    let (asking, again) = (build(&asking), build(&asking));
+    assert_ne!(visit(&asking, &client).await, Resumed);
+    assert_ne!(visit(&again, &client).await, Resumed);
+    // Once no config has it any more, it is gone.
+    let client = Arc::new(client_config(rustls::crypto::aws_lc_rs::default_provider()));
+    visit(&second, &client).await;
+    drop(second);
+    let anew = build(&json!({}));
+    assert_ne!(visit(&anew, &client).await, Resumed);
+}
