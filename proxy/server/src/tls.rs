@@ -88,6 +88,10 @@ pub struct Tls {
 #[derive(Debug)]
 pub struct TlsServer {
     policies: Vec<Policy>,
+    /// By name, in lower case: the place of the first policy for it.
+    by_name: HashMap<String, usize>,
+    /// The place of the first for every name.
+    for_all: Option<usize>,
 }
 
 /// The certificates that a config brings along, loaded before it is completed by automatic HTTPS.
@@ -149,7 +153,7 @@ impl Tls {
                 .iter()
                 .map(|policy| Policy::new(policy, (name, server), &certificates, &secrets.kept));
             let policies = policies.collect::<Result<_, _>>()?;
-            servers.insert(name.clone(), Arc::new(TlsServer { policies }));
+            servers.insert(name.clone(), Arc::new(TlsServer::new(policies)));
         }
         secrets.forget_unnamed();
         Ok(Self { servers })
@@ -162,6 +166,36 @@ impl Tls {
 }
 
 impl TlsServer {
+    fn new(policies: Vec<Policy>) -> Self {
+        let (mut by_name, mut for_all) = (HashMap::new(), None);
+        for (place, policy) in policies.iter().enumerate() {
+            for name in policy.names().unwrap_or_default() {
+                by_name.entry(name.to_ascii_lowercase()).or_insert(place);
+            }
+            if policy.names().is_none() {
+                for_all = for_all.or(Some(place));
+            }
+        }
+        Self {
+            policies,
+            by_name,
+            for_all,
+        }
+    }
+
+    /// The first policy for a name, which is in lower case.
+    fn policy(&self, name: Option<&str>) -> Option<&Policy> {
+        let Some(name) = name else {
+            // What such a client asks for is told by each policy itself.
+            return self.policies.iter().find(|policy| policy.fits(None));
+        };
+        let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        let wildcard = wildcard.and_then(|wildcard| self.by_name.get(&wildcard));
+        let places = [self.by_name.get(name), wildcard, self.for_all.as_ref()];
+        let first = places.into_iter().flatten().min()?;
+        Some(&self.policies[*first])
+    }
+
     /// Carries out a handshake. `local` is our end: a client that sends no name is taken to mean it.
     ///
     /// Dropping the future closes the connection.
@@ -172,7 +206,7 @@ impl TlsServer {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        let policy = self.policies.iter().find(|policy| policy.fits(name.as_deref()));
+        let policy = self.policy(name.as_deref());
         if policy.is_some_and(Policy::drops) {
             return Err(io::Error::other("the connection policy refuses this client"));
         }

@@ -92,7 +92,9 @@ impl Certificates {
     /// Takes the names whose certificates stand in Secrets, now or later.
     pub(super) fn refer(&mut self, config: &Config, secrets: &Secrets) -> Result<(), TlsError> {
         let automation = config.apps.tls.as_ref().and_then(|tls| tls.automation.as_ref());
-        for policy in automation.into_iter().flat_map(|automation| &automation.policies) {
+        let policies = automation.map_or(&[][..], |automation| &automation.policies);
+        self.exact.reserve(policies.len());
+        for policy in policies {
             self.refer_one(policy, secrets)?;
         }
         Ok(())

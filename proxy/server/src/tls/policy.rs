@@ -51,6 +51,13 @@ impl Policy {
             _ => Arc::new(settings(policy, server)?),
         };
         let matches = policy.matches.as_ref();
+        if let Some(other) = matches.and_then(|matches| matches.keys().find(|key| *key != "sni")) {
+            let what = format!("tls.handshake_match.{other}");
+            return Err(TlsError::unusable(
+                what,
+                "Fairway has no such matcher of handshakes",
+            ));
+        }
         let names = matches.and_then(|matches| matches.get("sni")).map(strings);
         Ok(Self {
             names,
@@ -61,6 +68,11 @@ impl Policy {
             default_name: lower(&policy.default_sni),
             fallback_name: lower(&policy.fallback_sni),
         })
+    }
+
+    /// The names that it is for; none: every name.
+    pub(super) fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     /// Whether it is for a client that asks for `name`.

@@ -120,6 +120,7 @@ fn what_is_not_understood_is_refused() {
         json!({ "protocol_min": "tls1.0" }),
         json!({ "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"] }),
         json!({ "curves": ["x448"] }),
+        json!({ "match": { "sni": ["a.test"], "remote_ip": {} } }),
         json!({ "client_authentication": { "mode": "maybe" } }),
         json!({ "client_authentication": { "mode": "require_and_verify" } }),
         json!({ "client_authentication": { "trusted_ca_certs_pem_files": ["/nowhere.pem"] } }),
@@ -139,6 +140,49 @@ fn the_authority_is_kept() {
     assert_eq!(root, std::fs::read(storage.join("root.crt")).unwrap());
     std::fs::write(storage.join("root.key"), "broken").unwrap();
     assert!(tls(&json!({}), &["a.test"], Some(storage)).is_err());
+}
+
+#[test]
+fn the_first_policy_for_a_name_is_found_as_if_all_were_asked() {
+    let policies = [
+        json!({ "match": { "sni": ["a.test", "*.B.test"] } }),
+        json!({ "match": { "sni": [] } }),
+        json!({ "match": { "sni": ["x.b.test", "C.test", "*.c.test"] } }),
+        json!({ "match": { "sni": ["x.c.test", "*.test"] }, "default_sni": "x.c.test" }),
+        json!({}),
+        json!({ "match": { "sni": ["last.example"] } }),
+    ];
+    for count in 0..=policies.len() {
+        let config = json!({ "apps": { "http": { "servers": { "srv0": {
+            "tls_connection_policies": policies[..count],
+        } } } } });
+        let config: Config = serde_json::from_value(config).unwrap();
+        let loaded = Loaded::new(&config).unwrap();
+        let tls = Tls::new(&config, loaded, &[], &Secrets::default(), None).unwrap();
+        let Some(server) = tls.server("srv0") else {
+            continue;
+        };
+        let names = [
+            "a.test",
+            "x.b.test",
+            "b.test",
+            "c.test",
+            "x.c.test",
+            "d.test",
+            "x.d.test",
+            "test",
+            "last.example",
+        ];
+        for name in names.into_iter().map(Some).chain([None]) {
+            let listed = server.policies.iter().find(|policy| policy.fits(name));
+            let found = server.policy(name);
+            assert_eq!(
+                listed.map(std::ptr::from_ref),
+                found.map(std::ptr::from_ref),
+                "{name:?} {count}"
+            );
+        }
+    }
 }
 
 /// Makes a connection as a client that has made others, and tells how.
