@@ -85,6 +85,7 @@ pub fn compile(config: &Config, registry: &Registry) -> Result<Table, CompileErr
 
 /// Judges a config by itself: whether it compiles, and every named route of it, invoked or not. Nothing is kept.
 pub fn check(config: &Config) -> Result<(), CompileError> {
+    not_served::check(config)?;
     let mut compiler = Compiler::default();
     compiler.servers(config)?;
     for (name, server) in servers(config) {

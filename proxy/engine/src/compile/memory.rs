@@ -15,9 +15,9 @@ use crate::table::{Route, Routes};
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// Top-level routes with an `@id`, by the address of their config.
-    routes: HashMap<usize, Arc<Known<Route>>>,
+    routes: HashMap<usize, Arc<Known<Route>>, foldhash::fast::RandomState>,
     /// Named routes. Servers may have different ones under one name.
-    named: HashMap<Box<str>, Vec<Arc<Known<Routes>>>>,
+    named: HashMap<Box<str>, Vec<Arc<Known<Routes>>>, foldhash::fast::RandomState>,
 }
 
 /// A compiled route, and what it was made of.
@@ -48,9 +48,14 @@ pub(super) struct Recall {
 
 impl Recall {
     pub(super) fn new(before: Memory) -> Self {
+        // Most of it will be there again.
+        let routes = HashMap::with_capacity_and_hasher(before.routes.len(), Default::default());
         Self {
             before,
-            now: Memory::default(),
+            now: Memory {
+                routes,
+                ..Memory::default()
+            },
         }
     }
 

@@ -12,12 +12,15 @@ use crate::matchers::Set;
 
 mod paths;
 
+/// Something by host, or by the parent of hosts.
+type ByHost<T> = HashMap<Box<str>, T, foldhash::fast::RandomState>;
+
 /// Which top-level routes can match a request. Positions are those of the routes, ascending in every list.
 #[derive(Debug, Default)]
 pub struct Index {
-    exact: HashMap<Box<str>, Routes, foldhash::fast::RandomState>,
+    exact: ByHost<Routes>,
     /// By what follows the first label: `example.com` for `*.example.com`.
-    wildcard: HashMap<Box<str>, Routes, foldhash::fast::RandomState>,
+    wildcard: ByHost<Routes>,
     /// Routes whose hosts the index cannot tell.
     any: Routes,
 }
@@ -25,8 +28,8 @@ pub struct Index {
 impl Index {
     /// Of the matcher sets of each route, in order.
     pub fn new<'a>(routes: impl IntoIterator<Item = &'a [Set]>) -> Self {
-        let mut exact: HashMap<Box<str>, Vec<u32>> = HashMap::new();
-        let mut wildcard: HashMap<Box<str>, Vec<u32>> = HashMap::new();
+        let mut exact: ByHost<Vec<u32>> = HashMap::default();
+        let mut wildcard: ByHost<Vec<u32>> = HashMap::default();
         let mut any = Vec::new();
         let routes: Vec<&[Set]> = routes.into_iter().collect();
         for (position, sets) in routes.iter().enumerate() {
@@ -45,7 +48,7 @@ impl Index {
                 }
             }
         }
-        let freeze = |lists: HashMap<Box<str>, Vec<u32>>| {
+        let freeze = |lists: ByHost<Vec<u32>>| {
             let lists = lists.into_iter();
             lists
                 .map(|(host, list)| (host, Routes::new(list, &routes)))

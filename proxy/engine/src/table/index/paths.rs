@@ -160,7 +160,7 @@ struct Tree {
 struct Growing {
     exact: Vec<u32>,
     open: Vec<u32>,
-    children: HashMap<Box<[u8]>, Growing>,
+    children: HashMap<Box<[u8]>, Growing, foldhash::fast::RandomState>,
 }
 
 impl Tree {
