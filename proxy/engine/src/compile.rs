@@ -39,6 +39,8 @@ pub struct CompileError {
     pub path: String,
     /// What is wrong with it.
     pub message: String,
+    /// The `@id` of the top-level route that it lies in, if that has one: without this route the config may compile.
+    pub id: Option<Arc<str>>,
 }
 
 impl CompileError {
@@ -47,6 +49,7 @@ impl CompileError {
         Self {
             path: String::new(),
             message: message.into(),
+            id: None,
         }
     }
 
@@ -58,6 +61,11 @@ impl CompileError {
         } else {
             format!("{part}: {}", self.path)
         };
+        self
+    }
+
+    fn of(mut self, route: &RouteConfig) -> Self {
+        self.id.clone_from(&route.id);
         self
     }
 }
@@ -172,8 +180,8 @@ impl<'c> Compiler<'c> {
             if route.id.is_none() {
                 self.scope = format!("server {name}{}", Hosts(route));
             }
-            let route = self.top_level(route, &mut groups);
-            routes.push(route.map_err(|error| error.within(Numbered(index)))?);
+            let compiled = self.top_level(route, &mut groups);
+            routes.push(compiled.map_err(|error| error.within(Numbered(index)).of(route))?);
         }
         let terminal = routes.iter().take_while(|route| route.terminal).count();
         Ok(Server {
@@ -203,7 +211,7 @@ impl<'c> Compiler<'c> {
             self.scope = format!("errors of server {server}{}", Hosts(config));
             let (route, needs) = self.apart(|compiler| compiler.route(config, &mut groups));
             self.note(&needs);
-            routes.push(route.map_err(|error| error.within(Numbered(index)))?);
+            routes.push(route.map_err(|error| error.within(Numbered(index)).of(config))?);
         }
         Ok(Routes(routes.into()))
     }

@@ -232,6 +232,26 @@ fn a_site_before_another_does_not_take_its_state() {
     check_state(&before, &after, &[http, https].concat());
 }
 
+#[test]
+fn an_error_names_the_route_without_which_the_rest_compiles() {
+    let (fine, broken) = (route("a", invoke("ok")), route("b", invoke("deep")));
+    let ok = named(text("ok"));
+    let mut routes = chain(DEPTH);
+    routes[0].0 = "deep".to_owned();
+    let names = routes.iter().map(|(name, route)| (name.as_str(), route));
+    let names: Vec<_> = names.chain([("ok", &ok)]).collect();
+    let registry = Registry::default();
+    let error = compile(&config(&[&fine, &broken], &names), &registry).unwrap_err();
+    assert_eq!(error.id.as_deref(), Some("b"));
+    compile(&config(&[&fine], &names), &registry).unwrap();
+
+    let mut config = config(&[&fine], &names);
+    let errors = vec![(*broken).clone()];
+    config.apps.http.as_mut().unwrap().servers["https"].errors = Some(Errors { routes: errors });
+    assert_eq!(compile(&config, &registry).unwrap_err().id.as_deref(), Some("b"));
+    assert_eq!(check(&Config::default()), Ok(()));
+}
+
 /// Named routes `0` to `length`, each of which invokes the next.
 fn chain(length: usize) -> Vec<(String, Arc<RouteConfig>)> {
     let link = |at: usize| {
