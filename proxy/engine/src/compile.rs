@@ -10,7 +10,7 @@ use crate::handlers::Handler;
 use crate::handlers::reverse_proxy::health::Check;
 use crate::handlers::reverse_proxy::{BalancerKey, Registry};
 use crate::matchers::Sets;
-use crate::table::{Index, Route, Routes, Server, Table};
+use crate::table::{Route, Routes, Server, Table};
 
 mod logs;
 mod memory;
@@ -188,7 +188,7 @@ impl<'c> Compiler<'c> {
             name: name.into(),
             rest: routes[terminal..].into(),
             routes: routes.into(),
-            index: Index::new(config.routes.iter().map(|route| &*route.matches)),
+            index: self.memory.index(name, &config.routes),
             errors,
             trusted_proxies: TrustedProxies::compile(config)?,
             logs: AccessLogs::compile(config),

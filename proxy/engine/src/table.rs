@@ -27,7 +27,7 @@ pub struct Server {
     /// The top-level routes, each shared with the requests that chose it.
     pub(crate) routes: Box<[Arc<Route>]>,
     /// Skips routes that cannot match.
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
     /// The routes from the first on that is not terminal: what a request keeps that chose such a one.
     pub(crate) rest: Arc<[Arc<Route>]>,
     /// Where errors go.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use crate::config::Route as RouteConfig;
 use crate::handlers::reverse_proxy::health::Check;
-use crate::table::{Route, Routes};
+use crate::table::{Index, Route, Routes};
 
 /// The routes of one config.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Memory {
     routes: HashMap<usize, Arc<Known<Route>>, foldhash::fast::RandomState>,
     /// Named routes. Servers may have different ones under one name.
     named: HashMap<Box<str>, Vec<Arc<Known<Routes>>>, foldhash::fast::RandomState>,
+    /// By the names of servers.
+    indexes: HashMap<Box<str>, Indexed>,
 }
 
 /// A compiled route, and what it was made of.
@@ -39,6 +41,13 @@ pub(super) struct Needs {
     pub checks: Vec<Arc<Check>>,
 }
 
+/// The routes of a server, and their index.
+#[derive(Debug)]
+struct Indexed {
+    routes: Vec<Arc<RouteConfig>>,
+    index: Arc<Index>,
+}
+
 /// The memory while a config is compiled: of the one before, and of what there is of the new one.
 #[derive(Debug, Default)]
 pub(super) struct Recall {
@@ -49,7 +58,8 @@ pub(super) struct Recall {
 impl Recall {
     pub(super) fn new(before: Memory) -> Self {
         // Most of it will be there again.
-        let routes = HashMap::with_capacity_and_hasher(before.routes.len(), Default::default());
+        let hasher = foldhash::fast::RandomState::default();
+        let routes = HashMap::with_capacity_and_hasher(before.routes.len(), hasher);
         Self {
             before,
             now: Memory {
@@ -79,6 +89,26 @@ impl Recall {
             .filter(|known| Arc::ptr_eq(&known.config, config))
             .cloned()
             .collect()
+    }
+
+    /// The index of a server. That of the config before, if its routes have the same matchers.
+    pub(super) fn index(&mut self, server: &str, routes: &[Arc<RouteConfig>]) -> Arc<Index> {
+        let is_same = |(before, route): (&Arc<RouteConfig>, &Arc<RouteConfig>)| {
+            Arc::ptr_eq(before, route) || before.matches == route.matches
+        };
+        let before = self.before.indexes.get(server).filter(|before| {
+            before.routes.len() == routes.len() && before.routes.iter().zip(routes).all(is_same)
+        });
+        let index = match before {
+            Some(before) => Arc::clone(&before.index),
+            None => Arc::new(Index::new(routes.iter().map(|route| &*route.matches))),
+        };
+        let indexed = Indexed {
+            routes: routes.to_vec(),
+            index: Arc::clone(&index),
+        };
+        self.now.indexes.insert(server.into(), indexed);
+        index
     }
 
     pub(super) fn keep_route(&mut self, known: Arc<Known<Route>>) -> Arc<Route> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Errors, Http};
+use crate::test_util::exchange;
 
 /// A top-level route with an `@id`.
 fn route(id: &str, handlers: Value) -> Arc<RouteConfig> {
@@ -85,6 +86,35 @@ fn one_of_ten_thousand_routes_is_compiled_when_one_changed() {
     check_compiled(&before, &after, &[4321]);
     routes.swap_remove(17);
     check_compiled(&after, &compile(&all(&routes), &registry).unwrap(), &[]);
+}
+
+#[test]
+fn the_index_is_made_anew_only_if_matchers_changed() {
+    let registry = Registry::default();
+    let mut before = compile(&config(&[], &[]), &registry).unwrap();
+    let mut check = |routes: &[&Arc<RouteConfig>], expected: bool| {
+        let after = compile(&config(routes, &[]), &registry).unwrap();
+        for (before, after) in before.servers.iter().zip(&after.servers) {
+            assert_eq!(Arc::ptr_eq(&before.index, &after.index), expected);
+        }
+        let first = after.servers[0]
+            .index
+            .candidates("a.test", exchange("GET /").target())
+            .next();
+        assert_eq!(
+            first,
+            routes.iter().position(|route| route.id.as_deref() == Some("a"))
+        );
+        before = after;
+    };
+    let (one, two) = (route("a", text("a")), route("b", text("b")));
+    check(&[&one, &two], false);
+    check(&[&one, &two], true);
+    check(&[&one, &route("b", text("c"))], true);
+    check(&[&two, &one], false);
+    check(&[&two, &one, &route("c", text("c"))], false);
+    check(&[&two], false);
+    check(&[&one], false);
 }
 
 #[test]
