@@ -1,18 +1,17 @@
 //! The config changes again and again under load, and nothing is lost.
 //!
-//! The short form runs in `make test`. `FAIRWAY_LEDGER_SECONDS`, `FAIRWAY_LEDGER_RATE` (requests per second),
-//! `FAIRWAY_LEDGER_CHANGES` and `FAIRWAY_LEDGER_SITES` make it longer and harder.
+//! The short form runs in `make test`, the full one with `make ledger`. `FAIRWAY_LEDGER_SECONDS`,
+//! `FAIRWAY_LEDGER_RATE` (requests per second), `FAIRWAY_LEDGER_CHANGES` and `FAIRWAY_LEDGER_SITES` choose others.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fairway_tests::ledger::{Client, Ledger, Seen, Upstream, load};
-use tokio::time::interval;
+use fairway_tests::ledger::{Authority, Client, Door, Ledger, Proxy, Seen, Socket, Swap, Upstream, load};
+use tokio::time::{Interval, interval};
 
 /// What has not happened after this time never will.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -23,64 +22,24 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The proxy's `grace_period`.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A running proxy; killed if the test fails.
-struct Proxy {
-    child: Child,
-    folder: PathBuf,
-}
+/// How many tables may be in memory after a swap: the new one, and the one that it replaced.
+const TABLES: u64 = 2;
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", tail(&self.log()));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// How much a stream that stays open may add to the resident memory, in KiB.
+const PER_STREAM: u64 = 64;
 
-impl Proxy {
-    /// Starts it in a folder that holds its Caddyfile.
-    fn start(folder: &Path) -> Self {
-        let output = File::create(folder.join("log")).expect("a log");
-        let child = Command::new(fairway_tests::fairway().expect("`make test` builds it"))
-            .args(["run", "--watch", "--config", "Caddyfile"])
-            .current_dir(folder)
-            .env("HOME", folder)
-            .stdout(Stdio::null())
-            .stderr(output)
-            .spawn()
-            .expect("it starts");
-        Self {
-            child,
-            folder: folder.to_owned(),
-        }
-    }
+/// How much the resident memory swings under load and changes without any such stream, in KiB: nothing below it is
+/// told from nothing.
+const SWING: u64 = 32 * 1024;
 
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
+/// How many streams are opened before the load, when the memory still tells what they take.
+const EARLY: usize = 100;
 
-    fn address(&self) -> Option<std::net::SocketAddr> {
-        let log = self.log();
-        let (_, rest) = log.split_once("\"address\":\"")?;
-        let (address, _) = rest.split_once('"')?;
-        address.replace("[::]", "127.0.0.1").parse().ok()
-    }
+/// How many more are opened before those: they come with what is made only once.
+const FIRST: usize = 10;
 
-    /// Its resident memory in KiB, where the system tells it.
-    fn resident(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    }
-
-    fn ask_to_end(&self) {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(status.expect("kill runs").success());
-    }
-}
+/// The site that is served with TLS.
+const SECURE: &str = "secure.test";
 
 /// How much is asked for.
 struct Form {
@@ -93,11 +52,16 @@ struct Form {
 impl Form {
     fn from_environment() -> Self {
         Self {
-            seconds: number("FAIRWAY_LEDGER_SECONDS", 8),
-            rate: number("FAIRWAY_LEDGER_RATE", 200),
-            changes: number("FAIRWAY_LEDGER_CHANGES", 30),
+            seconds: number("FAIRWAY_LEDGER_SECONDS", 10),
+            rate: number("FAIRWAY_LEDGER_RATE", 300),
+            changes: number("FAIRWAY_LEDGER_CHANGES", 60),
             sites: number("FAIRWAY_LEDGER_SITES", 200) as usize,
         }
+    }
+
+    /// Changes before the first stream is kept open. They show what memory load and swaps need without it.
+    fn warming(&self) -> u32 {
+        self.changes.div_ceil(3)
     }
 }
 
@@ -105,43 +69,71 @@ impl Form {
 #[derive(Clone, Copy, Default)]
 struct Site {
     header: u32,
-    extra: bool,
+    has_extra_route: bool,
     upstream: usize,
 }
 
-/// The config: every site sends streams and all else to one of two upstreams, and one more tells the generation.
-fn caddyfile(sites: &[Site], upstreams: &[Upstream; 2], generation: u32) -> String {
-    let mut text = format!(
-        "{{\n\tadmin off\n\tgrace_period {}s\n\tservers {{\n\t\tprotocols h1 h2c\n\t}}\n}}\n\
-         http://generation.test:0 {{\n\trespond \"generation {generation}\"\n}}\n",
-        GRACE.as_secs()
-    );
-    for (index, site) in sites.iter().enumerate() {
-        let upstream = &upstreams[site.upstream];
-        let extra = if site.extra { "\trespond /extra more\n" } else { "" };
+/// The config, in its folder.
+struct Config<'t> {
+    folder: &'t Path,
+    upstreams: &'t [Upstream; 2],
+    authority: &'t Authority,
+    sites: Vec<Site>,
+    has_extra_site: bool,
+    generation: u32,
+}
+
+impl Config<'_> {
+    /// Every site sends streams and all else to one of two upstreams, one of them with TLS; one more tells the
+    /// generation.
+    fn write(&self) {
+        let mut text = format!(
+            "{{\n\tadmin off\n\tauto_https disable_redirects\n\tgrace_period {}s\n\tservers {{\n\t\tprotocols h1 h2 \
+             h2c\n\t}}\n}}\nhttp://generation.test:0 {{\n\trespond \"generation {}\"\n}}\n",
+            GRACE.as_secs(),
+            self.generation
+        );
+        if self.has_extra_site {
+            text.push_str("http://0.test:0 {\n\trespond more\n}\n");
+        }
+        let secure = format!("https://{SECURE}:0");
+        self.write_site(&mut text, &secure, "bind 127.0.0.1\n\ttls cert.pem key.pem", 0);
+        for index in 0..self.sites.len() {
+            self.write_site(&mut text, &format!("http://{}:0", host(index)), "", index);
+        }
+        // A new file in the place of the old one, so that no half of one is ever read.
+        let new = self.folder.join("Caddyfile.new");
+        fs::write(&new, text).expect("the config is written");
+        fs::rename(new, self.folder.join("Caddyfile")).expect("it takes its place");
+    }
+
+    fn write_site(&self, text: &mut String, address: &str, first: &str, index: usize) {
+        let site = &self.sites[index];
+        let upstream = &self.upstreams[site.upstream];
+        let extra = if site.has_extra_route {
+            "respond /extra more"
+        } else {
+            ""
+        };
         write!(
             text,
-            "http://{} {{\n\theader X-Change {}\n{extra}\thandle /stream {{\n\t\treverse_proxy h2c://{}\n\t}}\n\
-             \thandle {{\n\t\treverse_proxy {}\n\t}}\n}}\n",
-            host(index) + ":0",
-            site.header,
-            upstream.http2,
-            upstream.http1
+            "{address} {{\n\t{first}\n\theader X-Change {}\n\t{extra}\n\thandle /stream {{\n\t\treverse_proxy h2c://{}\n\
+             \t}}\n\thandle {{\n\t\treverse_proxy {}\n\t}}\n}}\n",
+            site.header, upstream.http2, upstream.http1
         )
         .expect("a string takes everything");
     }
-    text
 }
 
 fn host(index: usize) -> String {
     format!("s{index}.test")
 }
 
-/// Puts a new file into the place of the old one, so that no half of one is ever read.
-fn put(folder: &Path, text: &str) {
-    let new = folder.join("Caddyfile.new");
-    fs::write(&new, text).expect("the config is written");
-    fs::rename(new, folder.join("Caddyfile")).expect("it takes its place");
+/// The clients, and the way in for new connections with TLS.
+struct Clients {
+    plain: Client,
+    secure: Client,
+    door: Door,
 }
 
 #[test]
@@ -156,85 +148,190 @@ fn changes_under_load_lose_nothing() {
 }
 
 async fn play(form: &Form, folder: &Path) {
-    let (ledger, seen) = (Ledger::default(), Seen::default());
+    let (ledger, seen, authority) = (Ledger::default(), Seen::default(), Authority::default());
     let upstreams = [
         Upstream::start(&seen).await.expect("an upstream"),
         Upstream::start(&seen).await.expect("an upstream"),
     ];
-    let mut sites = vec![Site::default(); form.sites];
-    put(folder, &caddyfile(&sites, &upstreams, 0));
+    let mut config = Config {
+        folder,
+        upstreams: &upstreams,
+        authority: &authority,
+        sites: vec![Site::default(); form.sites],
+        has_extra_site: false,
+        generation: 0,
+    };
+    authority.renew(SECURE, folder);
+    config.write();
     let mut proxy = Proxy::start(folder);
-    let address = wait("the listener", async || proxy.address()).await;
-    let client = Client::connect(address, ledger.clone())
-        .await
-        .expect("the proxy accepts connections");
+    let clients = connect(&proxy, &ledger, &authority).await;
+    let mut kept = open_early(&config, &clients, &proxy).await;
 
-    let before = proxy.resident();
-    let begun = Instant::now();
     let enough = Arc::new(AtomicBool::new(false));
     let hosts = (0..form.sites).map(host).collect();
-    let load = tokio::spawn(load(client.clone(), hosts, form.rate, enough.clone()));
-    let mut pace = interval(Duration::from_secs(form.seconds.into()) / (form.changes + 1));
-    pace.tick().await;
-    let mut kept = Vec::new();
-    for generation in 1..=form.changes {
-        pace.tick().await;
-        let index = generation as usize % sites.len();
-        let site = &mut sites[index];
-        match generation % 3 {
-            0 => site.extra = !site.extra,
-            1 => site.header = generation,
-            _ => site.upstream = 1 - site.upstream,
-        }
-        put(folder, &caddyfile(&sites, &upstreams, generation));
-        let right = format!("generation {generation}");
-        wait("the change", async || {
-            let told = client.ask("generation.test").await;
-            let told = told.unwrap_or_else(|trouble| panic!("{trouble:?}\n{}", ledger.balance(&seen)));
-            (told == right).then_some(())
-        })
-        .await;
-        kept.extend(client.keep_open(&host(index)).await);
+    let share = form.rate / 5;
+    let plain = load(clients.plain.clone(), hosts, form.rate - share, enough.clone());
+    let secure = load(
+        clients.secure.clone(),
+        vec![SECURE.to_owned()],
+        share,
+        enough.clone(),
+    );
+    let loads = [tokio::spawn(plain), tokio::spawn(secure)];
+
+    let started = Instant::now();
+    let mut pace = interval(Duration::from_secs(form.seconds.into()) / form.changes);
+    let mut before = proxy.resident();
+    for _ in 0..form.warming() {
+        change(&mut config, &clients, &mut pace).await;
+        before = before.max(proxy.resident());
     }
-    pace.tick().await;
-    enough.store(true, Ordering::Relaxed);
-    load.await.expect("the load does not panic");
+    let begun = Instant::now();
+    for _ in 0..form.changes {
+        change(&mut config, &clients, &mut pace).await;
+        kept.extend(keep_open(config.generation as usize, config.sites.len(), &clients).await);
+    }
     let took = begun.elapsed();
     let after = proxy.resident();
+    enough.store(true, Ordering::Relaxed);
+    let loaded = started.elapsed();
+    for load in loads {
+        load.await.expect("the load does not panic");
+    }
 
     let still_open = kept.len();
     for socket in kept {
         socket.finish().await;
     }
-    drop(client);
+    drop(clients);
     let asked = Instant::now();
     proxy.ask_to_end();
-    let status: ExitStatus = wait("the end", async || {
-        proxy.child.try_wait().expect("it is our child")
-    })
-    .await;
+    let status = wait("the end", async || proxy.ended()).await;
     let ended = asked.elapsed();
 
-    let (balance, log) = (ledger.balance(&seen), proxy.log());
+    let (balance, swaps) = (ledger.balance(&seen), proxy.swaps());
     println!(
-        "{balance}{} changes, {} swaps, {still_open} WebSockets kept, in {took:?}; resident {before:?} to {after:?} KiB; \
-         ended after {ended:?}",
+        "{balance}{} changes, {still_open} WebSockets kept, in {took:?}; resident at most {before:?}, then {after:?} \
+         KiB; {}; ended after {ended:?}",
         form.changes,
-        log.matches("\"swapped\"").count(),
+        told(&swaps),
     );
-    let sent = u64::from(form.seconds) * u64::from(form.rate);
-    assert!(balance.is_clean(), "{balance}{}", tail(&log));
+    assert!(balance.is_clean(), "{balance}{}", proxy.tail());
+    let due = f64::from(form.rate) * loaded.as_secs_f64();
     assert!(
-        balance.total().opened >= sent * 9 / 10,
+        balance.total().opened as f64 >= due * 0.9,
         "the rate was not kept: {balance}"
     );
-    assert_eq!(still_open, form.changes as usize);
+    assert_eq!(still_open, form.changes as usize + EARLY + FIRST);
+    assert!(swaps.len() >= (form.changes + form.warming()) as usize);
+    assert!(swaps.iter().all(|swap| swap.tables <= TABLES), "{}", told(&swaps));
+    let may_grow = SWING.max(PER_STREAM * u64::from(form.changes));
+    check_growth("the changes", before, after, may_grow);
     assert!(
         status.success() && ended < GRACE,
         "{status} after {ended:?}\n{}",
-        tail(&log)
+        proxy.tail()
     );
-    assert!(!log.contains("cut off"), "{}", tail(&log));
+    assert!(!proxy.log().contains("cut off"), "{}", proxy.tail());
+}
+
+/// Checks how much the resident memory grew, where the system tells it.
+#[track_caller]
+fn check_growth(by: &str, before: Option<u64>, after: Option<u64>, most: u64) {
+    let grown = after
+        .unwrap_or_default()
+        .saturating_sub(before.unwrap_or_default());
+    assert!(grown <= most, "{by} took {grown} KiB, more than {most}");
+}
+
+async fn connect(proxy: &Proxy, ledger: &Ledger, authority: &Authority) -> Clients {
+    let addresses = wait("the listeners", async || {
+        let addresses = proxy.addresses();
+        (addresses.len() == 2).then_some(addresses)
+    })
+    .await;
+    // The site with TLS is bound to one address, which comes first in the order of addresses.
+    let door = Door::tls(addresses[0], SECURE, authority);
+    let connect = async |door| Client::connect(door, ledger.clone()).await;
+    Clients {
+        plain: connect(Door::plain(addresses[1]))
+            .await
+            .expect("the proxy accepts connections"),
+        secure: connect(door.clone())
+            .await
+            .expect("the proxy accepts connections with TLS"),
+        door,
+    }
+}
+
+/// Makes the next change when its time has come, and waits until it is served.
+async fn change(config: &mut Config<'_>, clients: &Clients, pace: &mut Interval) {
+    pace.tick().await;
+    config.generation += 1;
+    let generation = config.generation;
+    let index = generation as usize % config.sites.len();
+    let site = &mut config.sites[index];
+    match generation % 5 {
+        0 => site.has_extra_route = !site.has_extra_route,
+        1 => site.header = generation,
+        2 => site.upstream = 1 - site.upstream,
+        3 => config.has_extra_site = !config.has_extra_site,
+        _ => {
+            // Only the files of the pair change.
+            let right = config.authority.renew(SECURE, config.folder);
+            wait("the certificate", async || {
+                let shown = clients.door.certificate().await;
+                (shown.expect("the handshake succeeds").as_ref() == Some(&right)).then_some(())
+            })
+            .await;
+            return;
+        }
+    }
+    config.write();
+    let right = format!("generation {generation}");
+    wait("the change", async || {
+        let told = clients.plain.ask("generation.test").await;
+        (told.expect("the proxy answers") == right).then_some(())
+    })
+    .await;
+}
+
+/// Opens streams that stay open, and checks what they take.
+async fn open_early(config: &Config<'_>, clients: &Clients, proxy: &Proxy) -> Vec<Socket> {
+    let mut kept = Vec::new();
+    let mut before = None;
+    for number in 0..EARLY + FIRST {
+        if number == FIRST {
+            before = proxy.resident();
+        }
+        kept.extend(keep_open(number, config.sites.len(), clients).await);
+    }
+    let after = proxy.resident();
+    println!("{EARLY} WebSockets without load: resident {before:?}, then {after:?} KiB");
+    check_growth("early streams", before, after, PER_STREAM * EARLY as u64);
+    kept
+}
+
+/// Opens a WebSocket that stays open, every fifth of them with TLS.
+async fn keep_open(number: usize, sites: usize, clients: &Clients) -> Option<Socket> {
+    match number % 5 {
+        4 => clients.secure.keep_open(SECURE).await,
+        _ => clients.plain.keep_open(&host(number % sites)).await,
+    }
+}
+
+/// The swaps in a line: how many, how long they took, and the most tables.
+fn told(swaps: &[Swap]) -> String {
+    let mut durations: Vec<f64> = swaps.iter().map(|swap| swap.duration * 1000.0).collect();
+    durations.sort_by(f64::total_cmp);
+    let at = |share: usize| durations.get(durations.len() * share / 100).unwrap_or(&0.0);
+    format!(
+        "{} swaps, half of them within {:.1} ms, 99 of 100 within {:.1} ms, at most {:?} tables",
+        swaps.len(),
+        at(50),
+        at(99),
+        swaps.iter().map(|swap| swap.tables).max().unwrap_or_default()
+    )
 }
 
 /// Waits until `ready` gives something.
@@ -248,11 +345,6 @@ async fn wait<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
         }
         assert!(begun.elapsed() < PATIENCE, "waited for {what} in vain");
     }
-}
-
-fn tail(log: &str) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 fn number(name: &str, usual: u32) -> u32 {

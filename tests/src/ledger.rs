@@ -8,20 +8,35 @@
 //! Where to start reading: [`Ledger`], then `load.rs`, which keeps the rate. All tasks belong to the runtime
 //! that they were started in, and end with it.
 
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "without a certificate there is nothing to test"
+)]
+mod authority;
 mod body;
 mod client;
 mod frame;
 mod load;
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "without its process there is nothing to test"
+)]
+mod proxy;
 mod upstream;
+#[expect(clippy::missing_panics_doc, reason = "the names are the test's own")]
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+pub use authority::Authority;
 pub use client::{Client, Socket};
 pub use load::load;
+pub use proxy::{Proxy, Swap};
 pub use upstream::{Seen, Upstream};
+pub use wire::Door;
 
 /// The header that carries the number.
 const NUMBER: &str = "x-number";

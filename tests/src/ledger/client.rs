@@ -1,6 +1,5 @@
 //! The client: one numbered request of each kind, and the connections that they share.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +11,11 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, TE, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::body::{Payload, RECORDS, fed, full, record};
 use super::frame::{self, Side};
+use super::wire::{Door, Protocol};
 use super::{Entry, Kind, Ledger, NUMBER, Trouble};
 
 /// What has not come after this time never will.
@@ -33,26 +32,26 @@ type Http1 = http1::SendRequest<Payload>;
 type Http2 = http2::SendRequest<Payload>;
 
 /// A client of one proxy; clones share its connections, which close with the last of them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
-    address: SocketAddr,
+    door: Door,
     ledger: Ledger,
     idle: Arc<Mutex<Vec<Http1>>>,
     http2: Arc<[Http2]>,
 }
 
 impl Client {
-    /// Connects to the proxy at `address`; what it sends is entered into `ledger`.
-    pub async fn connect(address: SocketAddr, ledger: Ledger) -> Result<Self, Trouble> {
+    /// Connects to the proxy; what it sends is entered into `ledger`.
+    pub async fn connect(door: Door, ledger: Ledger) -> Result<Self, Trouble> {
         let mut connections = Vec::new();
         for _ in 0..HTTP2_CONNECTIONS {
-            let stream = TokioIo::new(TcpStream::connect(address).await?);
+            let stream = TokioIo::new(door.connect(Protocol::Http2).await?);
             let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
             tokio::spawn(connection);
             connections.push(sender);
         }
         Ok(Self {
-            address,
+            door,
             ledger,
             idle: Arc::default(),
             http2: connections.into(),
@@ -104,7 +103,7 @@ impl Client {
     }
 
     async fn http2(&self, number: u64, host: &str) -> Result<(), Trouble> {
-        let request = head(Method::POST, number, &format!("http://{host}/"))
+        let request = head(Method::POST, number, &self.uri(host, "/"))
             .body(full(format!("body of {number}")))
             .expect("it is well formed");
         let response = self.http2_connection(number).send_request(request).await?;
@@ -114,7 +113,7 @@ impl Client {
 
     async fn stream(&self, number: u64, host: &str) -> Result<(), Trouble> {
         let (sender, body) = fed();
-        let request = head(Method::POST, number, &format!("http://{host}/stream"))
+        let request = head(Method::POST, number, &self.uri(host, "/stream"))
             .header(CONTENT_TYPE, "application/grpc")
             .header(TE, "trailers")
             .body(body)
@@ -219,6 +218,10 @@ impl Client {
         Ok(body)
     }
 
+    fn uri(&self, host: &str, path: &str) -> String {
+        format!("{}://{host}{path}", self.door.scheme())
+    }
+
     fn http2_connection(&self, number: u64) -> Http2 {
         self.http2[usize::try_from(number).unwrap_or_default() % self.http2.len()].clone()
     }
@@ -241,7 +244,7 @@ impl Client {
     }
 
     async fn new_connection(&self) -> Result<Http1, Trouble> {
-        let stream = TokioIo::new(TcpStream::connect(self.address).await?);
+        let stream = TokioIo::new(self.door.connect(Protocol::Http1).await?);
         let (sender, connection) = http1::handshake(stream).await?;
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
@@ -368,7 +371,7 @@ mod tests {
         runtime.block_on(async {
             let (ledger, seen) = (Ledger::default(), Seen::default());
             let upstream = Upstream::start(&seen).await.expect("an upstream");
-            let client = Client::connect(upstream.http2, ledger.clone())
+            let client = Client::connect(Door::plain(upstream.http2), ledger.clone())
                 .await
                 .expect("it accepts connections");
             let mut streams = JoinSet::new();

@@ -1,0 +1,60 @@
+//! The authority of a run: gives certificates to the proxy, and is the only one that the client trusts.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// An authority that lives as long as the test.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let root = params.self_signed(&key).expect("a certificate");
+        Self {
+            root: root.der().clone(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+}
+
+impl Authority {
+    /// Puts a new certificate for a name and its new key into the place of the files `cert.pem` and `key.pem` of a
+    /// folder, one after the other, and gives the certificate.
+    pub fn renew(&self, name: &str, folder: &Path) -> CertificateDer<'static> {
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        for (file, pem) in [("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
+            let new = folder.join("new.pem");
+            fs::write(&new, pem).expect("a file is written");
+            fs::rename(new, folder.join(file)).expect("it takes its place");
+        }
+        certificate.der().clone()
+    }
+
+    /// What a client needs that trusts this authority and asks for a protocol. It takes up no earlier session: each
+    /// connection is shown the certificate that is served now.
+    pub(super) fn client(&self, protocol: &[u8]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has them")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.resumption = rustls::client::Resumption::disabled();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Arc::new(config)
+    }
+}
