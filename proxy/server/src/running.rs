@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,6 +59,9 @@ pub enum Ending {
     Cut,
 }
 
+/// How long a swap waits for the traffic threads to let go of what was served before.
+const LETTING_GO: Duration = Duration::from_millis(100);
+
 /// What the traffic threads do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -89,6 +92,37 @@ pub(crate) struct Slot {
     pub(crate) settings: Arc<Settings>,
 }
 
+/// Which swap each traffic thread has followed.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    generations: Mutex<Box<[u64]>>,
+    changed: Condvar,
+}
+
+impl Followed {
+    fn new(threads: usize) -> Self {
+        Self {
+            generations: Mutex::new(vec![0; threads].into()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Takes note that a thread holds nothing older than this generation, requests under way apart.
+    pub(crate) fn note(&self, thread: usize, generation: u64) {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations[thread] = generation;
+        self.changed.notify_all();
+    }
+
+    /// Waits until all threads have come to a generation, or for a while.
+    fn wait(&self, generation: u64, patience: Duration) {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |generations: &mut Box<[u64]>| generations.iter().any(|&at| at < generation);
+        // A thread that does not come in time lets go later, and itself.
+        let _ = self.changed.wait_timeout_while(generations, patience, behind);
+    }
+}
+
 /// New listeners of a thread, with their numbers.
 pub(crate) type Inbox = Arc<Mutex<Vec<(usize, TcpListener)>>>;
 
@@ -104,6 +138,7 @@ pub struct Running {
     published: Arc<ArcSwap<Published>>,
     signal: watch::Sender<Signal>,
     inboxes: Vec<Inbox>,
+    followed: Arc<Followed>,
     open: Mutex<Vec<Open>>,
     threads: Vec<JoinHandle<()>>,
     /// What the thread of health checks follows; it ends with this.
@@ -127,6 +162,7 @@ impl Running {
             published: Arc::default(),
             signal,
             inboxes: (0..threads).map(|_| Inbox::default()).collect(),
+            followed: Arc::new(Followed::new(threads)),
             open: Mutex::default(),
             threads: Vec::with_capacity(threads),
             checks: watch::channel(Checks::default()).0,
@@ -139,6 +175,8 @@ impl Running {
                 published: Arc::clone(&running.published),
                 signal: receiver.clone(),
                 inbox: Arc::clone(inbox),
+                number,
+                followed: Arc::clone(&running.followed),
                 access_log: options.access_log.clone(),
                 helpers: helpers.clone(),
                 alive: alive.clone(),
@@ -153,7 +191,8 @@ impl Running {
     }
 
     /// Serves another table from the next request on. New addresses are bound before anything changes; those that the
-    /// plan no longer names stay open until the end, and connections to them are closed.
+    /// plan no longer names stay open until the end, and connections to them are closed. Returns when the traffic threads
+    /// have let go of what was served before, or after a moment.
     pub fn swap(&self, table: &Arc<Table>, plan: &Plan, tls: &Tls) -> Result<(), StartError> {
         let servers: HashMap<&str, &Arc<Server>> = table
             .servers
@@ -195,7 +234,7 @@ impl Running {
             fresh.push((slots.len(), sockets));
             slots.push(slot);
         }
-        self.published.store(Arc::new(Published { slots: slots.into() }));
+        let before = self.published.swap(Arc::new(Published { slots: slots.into() }));
         for (number, sockets) in fresh {
             for (inbox, socket) in self.inboxes.iter().zip(sockets) {
                 let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,6 +244,11 @@ impl Running {
         *open = now_open;
         drop(open);
         self.signal.send_modify(|signal| signal.generation += 1);
+        if !self.threads.is_empty() {
+            // So that it is taken apart here: it is large, and the threads have requests to serve.
+            self.followed.wait(self.signal.borrow().generation, LETTING_GO);
+        }
+        drop(before);
         self.checks.send_replace(table.checks.clone());
         Ok(())
     }
@@ -238,5 +282,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.signal.send_modify(|signal| signal.phase = Phase::Cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swap_waits_for_all_threads_but_not_forever() {
+        const LONG: Duration = Duration::from_mins(1);
+        let followed = Arc::new(Followed::new(2));
+        let begun = std::time::Instant::now();
+        followed.wait(1, Duration::from_millis(1));
+        followed.note(0, 1);
+        let late = Arc::clone(&followed);
+        let waiting = std::thread::spawn(move || late.wait(1, LONG));
+        followed.note(1, 2);
+        waiting.join().unwrap();
+        followed.wait(1, LONG);
+        assert!(begun.elapsed() < LONG);
     }
 }

@@ -20,7 +20,7 @@ use crate::access_log::AccessLog;
 use crate::connection;
 use crate::plan::Settings;
 use crate::request::unread;
-use crate::running::{Inbox, Phase, Published, Signal};
+use crate::running::{Followed, Inbox, Phase, Published, Signal};
 use crate::tls::TlsServer;
 use crate::watched::{self, Order, Watch};
 use crate::world::Services;
@@ -68,6 +68,9 @@ pub(crate) struct Seat {
     pub(crate) published: Arc<ArcSwap<Published>>,
     pub(crate) signal: watch::Receiver<Signal>,
     pub(crate) inbox: Inbox,
+    /// Which of the threads this is, where it tells what it has followed.
+    pub(crate) number: usize,
+    pub(crate) followed: Arc<Followed>,
     pub(crate) access_log: Option<Arc<dyn AccessLog>>,
     pub(crate) helpers: Helpers,
     /// Dropped when the thread ends.
@@ -113,9 +116,10 @@ impl Seat {
                     Err(error) => tracing::error!(%error, "a listener is of no use"),
                 }
             }
+            let Signal { generation, phase } = *self.signal.borrow_and_update();
             // Lets go of the table that was served before.
             local.cache.borrow_mut().load();
-            let phase = self.signal.borrow_and_update().phase;
+            self.followed.note(self.number, generation);
             if phase != Phase::Serve || self.signal.changed().await.is_err() {
                 break;
             }
