@@ -120,7 +120,7 @@ pub(crate) struct Compiler<'c> {
     depth: usize,
     /// In how many it was at most, since the named route that is compiled began.
     deepest: usize,
-    /// Whose state is meant: a route by its `@id`, a named route, or a server with the hosts of the route.
+    /// Whose state is meant: a route by its `@id`, a named route, or a server's listeners with the hosts and paths of the route.
     scope: String,
     /// How many equal handlers there were so far, by scope and content.
     ordinals: HashMap<(String, u64), u32>,
@@ -169,8 +169,13 @@ impl<'c> Compiler<'c> {
     fn server(&mut self, name: &str, config: &'c ServerConfig) -> Result<Server, CompileError> {
         not_served::check_server(config)?;
         self.enter(config);
+        // Names are numbers, which others may push along; no two servers listen on the same address.
+        let server = match config.listen.as_slice() {
+            [] => name.to_owned(),
+            listen => listen.join(","),
+        };
         let errors = config.errors.as_ref().map(|errors| {
-            let routes = self.errors(name, &errors.routes);
+            let routes = self.errors(&server, &errors.routes);
             routes.map(Arc::new).map_err(|error| error.within("errors"))
         });
         let errors = errors.transpose()?;
@@ -178,7 +183,7 @@ impl<'c> Compiler<'c> {
         let mut routes = Vec::with_capacity(config.routes.len());
         for (index, route) in config.routes.iter().enumerate() {
             if route.id.is_none() {
-                self.scope = format!("server {name}{}", Hosts(route));
+                self.scope = format!("server {server}{}", Site(route));
             }
             let compiled = self.top_level(route, &mut groups);
             routes.push(compiled.map_err(|error| error.within(Numbered(index)).of(route))?);
@@ -208,7 +213,7 @@ impl<'c> Compiler<'c> {
         let mut groups = Groups::default();
         let mut routes = Vec::with_capacity(configs.len());
         for (index, config) in configs.iter().enumerate() {
-            self.scope = format!("errors of server {server}{}", Hosts(config));
+            self.scope = format!("errors of server {server}{}", Site(config));
             let (route, needs) = self.apart(|compiler| compiler.route(config, &mut groups));
             self.note(&needs);
             routes.push(route.map_err(|error| error.within(Numbered(index)).of(config))?);
@@ -345,13 +350,16 @@ impl std::fmt::Display for Numbered {
 }
 
 /// The hosts that a route is for, each after a space.
-struct Hosts<'c>(&'c RouteConfig);
+struct Site<'c>(&'c RouteConfig);
 
-impl std::fmt::Display for Hosts<'_> {
+impl std::fmt::Display for Site<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let hosts = self.0.matches.iter().filter_map(|set| set.host.as_ref());
-        for host in hosts.flat_map(|hosts| &hosts.0) {
-            write!(f, " {host}")?;
+        for set in &self.0.matches {
+            let hosts = set.host.iter().flat_map(|hosts| &hosts.0);
+            let paths = set.path.iter().flat_map(|paths| &paths.0);
+            for part in hosts.chain(paths) {
+                write!(f, " {part}")?;
+            }
         }
         Ok(())
     }
