@@ -1,5 +1,7 @@
 //! What balancers and upstreams remember outlives a change of everything else, and belongs to one site or named route.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests is a test as well")]
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -288,7 +290,8 @@ fn a_named_route_is_one_thing_however_many_sites_invoke_it() {
         let route = "lb_policy round_robin\nhealth_uri /health";
         let mut text = site("&(shared)", route).replace("http://&", "&");
         for number in 0..sites {
-            text += &format!("http://s{number} {{\n\theader X {number}\n\tinvoke shared\n}}\n");
+            let site = format!("http://s{number} {{\n\theader X {number}\n\tinvoke shared\n}}\n");
+            text.push_str(&site);
         }
         text
     };
