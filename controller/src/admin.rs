@@ -6,7 +6,8 @@
 //! | `/verdicts` | a JSON list with the verdict on every object |
 //! | `/verdicts/KIND/NAMESPACE/NAME` | the verdict on one |
 //! | `/config` | the merged config as JSON, without a single key or password of a Secret |
-//! | `/healthz`, `/readyz` | 200 |
+//! | `/healthz` | 200 |
+//! | `/readyz` | 200 as soon as a complete config is served, 503 before |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -84,7 +85,12 @@ fn answer<B>(request: &Request<B>, report: &Report) -> Response<Full<Bytes>> {
             }
         }
         ["config"] => json(&report.config),
-        ["healthz" | "readyz"] => text(StatusCode::OK, "ok\n"),
+        ["healthz"] => text(StatusCode::OK, "ok\n"),
+        ["readyz"] if report.is_ready => text(StatusCode::OK, "ok\n"),
+        ["readyz"] => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no complete config is served yet\n",
+        ),
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /verdicts, /config, /healthz and /readyz\n",
@@ -124,11 +130,14 @@ mod tests {
             kind: "Ingress",
             namespace: "shop".into(),
             name: "web".into(),
+            generation: 0,
             state: State::Accepted,
             hosts: vec!["a.test".into()],
+            secure: Vec::new(),
             findings: Vec::new(),
         };
         Report {
+            is_ready: true,
             verdicts: vec![verdict],
             ..Report::default()
         }
@@ -149,7 +158,7 @@ mod tests {
 
     #[test]
     fn answers_by_path() {
-        let verdict = r#"{"kind":"Ingress","namespace":"shop","name":"web","state":"Accepted","hosts":["a.test"],"findings":[]}"#;
+        let verdict = r#"{"kind":"Ingress","namespace":"shop","name":"web","generation":0,"state":"Accepted","hosts":["a.test"],"secure":[],"findings":[]}"#;
         check("GET", "/verdicts", 200, &format!("[{verdict}]"));
         check("GET", "/verdicts/ingress/shop/web", 200, verdict);
         check(
@@ -160,6 +169,8 @@ mod tests {
         );
         check("GET", "/config", 200, "{}");
         check("GET", "/readyz", 200, "ok\n");
+        let early = answer(&Request::get("/readyz").body(()).unwrap(), &Report::default());
+        assert_eq!(early.status(), 503);
         check(
             "GET",
             "/",

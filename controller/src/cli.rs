@@ -14,7 +14,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Serve a config until told to stop
+    /// Serve a config, a folder of manifests or a cluster until told to stop
+    ///
+    /// In a pod of a cluster, or with --kubeconfig, the Ingress and CaddyRoute objects of the cluster are served; with
+    /// --manifests those of a folder; else a config file.
     ///
     /// SIGTERM or Ctrl-C stops accepting connections, lets requests under way finish (as long as `grace_period` in
     /// the config allows; without it, as long as they take) and exits. A second signal ends at once.
@@ -80,18 +83,51 @@ pub(crate) struct Run {
     /// How many threads carry traffic; without it, one for each CPU that the process may use
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
-    /// Serve the Ingress and CaddyRoute objects of a folder of Kubernetes manifests, and follow its changes
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "adapter", "watch"])]
+    #[command(flatten)]
+    pub objects: Objects,
+}
+
+/// Objects of Kubernetes in place of a config file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub(crate) struct Objects {
+    /// Serve the Ingress and CaddyRoute objects of a folder of manifests, and follow its changes
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "adapter", "watch", "kubeconfig"])]
     pub manifests: Option<PathBuf>,
-    /// With --manifests: the port that is bound for HTTP, which objects know as 80; 0 for any free one
-    #[arg(long, value_name = "PORT", default_value_t = 80, requires = "manifests")]
+    /// Serve the objects of the cluster that a kubeconfig names; in a pod, its own cluster is served without it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "adapter", "watch"])]
+    pub kubeconfig: Option<PathBuf>,
+    /// The port that is bound for HTTP, which objects know as 80; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 80)]
     pub http_port: u16,
-    /// With --manifests: the port that is bound for HTTPS, which objects know as 443; 0 for any free one
-    #[arg(long, value_name = "PORT", default_value_t = 443, requires = "manifests")]
+    /// The port that is bound for HTTPS, which objects know as 443; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
     pub https_port: u16,
-    /// With --manifests: where verdicts and the config can be asked for, such as 127.0.0.1:9901; nowhere without it
-    #[arg(long, value_name = "ADDRESS", requires = "manifests")]
+    /// Where verdicts, the config and readiness can be asked for, such as 127.0.0.1:9901; nowhere without it
+    #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<std::net::SocketAddr>,
+    /// In a cluster: the Service whose addresses are written into the status of Ingresses
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "publish_address")]
+    pub publish_service: Option<String>,
+    /// In a cluster: an address or a host name that is written into the status of Ingresses; may be there several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub publish_address: Vec<String>,
+    /// In a cluster: the namespace of this controller, where replicas agree who writes; that of the pod without it
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+impl Run {
+    /// Whether objects are served, and no config file.
+    pub(crate) fn is_of_objects(&self) -> bool {
+        let Objects {
+            manifests,
+            kubeconfig,
+            ..
+        } = &self.objects;
+        let in_pod = || self.config.file.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        manifests.is_some() || kubeconfig.is_some() || in_pod()
+    }
 }
 
 #[derive(Debug, Args)]

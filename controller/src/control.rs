@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use fairway_engine::cluster::ServicePort;
 use fairway_engine::config::Config;
 use fairway_engine::handlers::reverse_proxy::Registry;
@@ -28,6 +27,8 @@ pub(crate) struct Ports {
 /// What the last snapshot became, for whoever asks.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// Whether a complete config is served.
+    pub is_ready: bool,
     pub config: Config,
     pub verdicts: Vec<Verdict>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Control {
     storage: Option<PathBuf>,
     running: Option<Running>,
     served: Option<Config>,
-    report: Arc<ArcSwap<Report>>,
+    report: Arc<Report>,
 }
 
 /// What a snapshot changed.
@@ -75,8 +76,8 @@ impl Control {
         }
     }
 
-    /// Where the newest report is read.
-    pub(crate) fn report(&self) -> Arc<ArcSwap<Report>> {
+    /// The newest report.
+    pub(crate) fn report(&self) -> Arc<Report> {
         Arc::clone(&self.report)
     }
 
@@ -142,10 +143,11 @@ impl Control {
 
     fn publish(&mut self, rendered: Rendered) {
         self.served = Some(rendered.config.clone());
-        self.report.store(Arc::new(Report {
+        self.report = Arc::new(Report {
+            is_ready: true,
             config: rendered.config,
             verdicts: rendered.verdicts,
-        }));
+        });
     }
 
     /// Tells the data plane the endpoints of all Service ports that it names. Gives how many changed.

@@ -8,6 +8,7 @@
 mod adapt;
 mod admin;
 mod cli;
+mod cluster;
 mod control;
 mod crd;
 mod endpoints;
@@ -19,10 +20,12 @@ mod manifests;
 mod objects;
 mod render;
 mod render_manifests;
+mod report;
 mod run;
-mod run_manifests;
+mod run_objects;
 mod serving;
 mod snapshot;
+mod source;
 mod validate;
 mod verdict;
 mod watch;
@@ -37,10 +40,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let done = match cli.verb {
-        cli::Verb::Run(args) => match &args.manifests {
-            Some(folder) => run_manifests::run(folder, &args),
-            None => run::run(&args),
-        },
+        cli::Verb::Run(args) if args.is_of_objects() => run_objects::run(&args),
+        cli::Verb::Run(args) => run::run(&args),
         cli::Verb::Render { manifests } => render_manifests::render(&manifests),
         cli::Verb::Adapt(args) => adapt::adapt(&args),
         cli::Verb::Validate(args) => validate::validate(&args),

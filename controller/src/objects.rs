@@ -9,6 +9,6 @@ mod service;
 
 pub(crate) use caddy_route::CaddyRoute;
 pub(crate) use ingress::{Backend, Ingress, IngressClass, PathType};
-pub(crate) use meta::{Key, Meta};
+pub(crate) use meta::{HasMeta, Key, Meta};
 pub(crate) use others::{Namespace, ReferenceGrant, Secret};
 pub(crate) use service::{Endpoint, EndpointSlice, Service};

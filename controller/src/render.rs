@@ -87,10 +87,24 @@ impl Renderer {
         parts.sort_by(|a, b| (&a.created, &a.key, a.kind).cmp(&(&b.created, &b.key, b.kind)));
         let won = settle(&parts, is_secure);
         let Assembled { config, cyclic } = assemble(&parts, &won, &mut self.routes);
+        let mut verdicts = verdicts(&parts, won, &world.definitions, &cyclic);
+        for verdict in &mut verdicts {
+            let key = Key::new(&verdict.namespace, &verdict.name);
+            verdict.generation = match verdict.kind {
+                "Ingress" => snapshot
+                    .ingresses
+                    .get(&key)
+                    .map_or(0, |ingress| ingress.metadata.generation),
+                _ => snapshot
+                    .routes
+                    .get(&key)
+                    .map_or(0, |route| route.metadata.generation),
+            };
+        }
         Rendered {
             config,
             secrets: secrets(&parts),
-            verdicts: verdicts(&parts, won, &world.definitions, &cyclic),
+            verdicts,
         }
     }
 
@@ -236,6 +250,18 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
         hosts.extend(site.http.iter().chain(&site.https).map(|host| &**host));
     }
     hosts.extend(won.paths.iter().map(|&number| &*part.paths[number].host));
+    let mut secure: BTreeSet<&str> = won
+        .sites
+        .iter()
+        .flat_map(|site| &site.https)
+        .map(|host| &**host)
+        .collect();
+    secure.extend(
+        won.paths
+            .iter()
+            .map(|&number| &*part.paths[number].host)
+            .filter(|host| has_secret(part, host)),
+    );
     let mut findings = part.findings.clone();
     let lost = won.findings.iter().any(Finding::is_error);
     findings.extend(won.findings);
@@ -284,8 +310,11 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
         kind: part.kind,
         namespace: part.key.namespace.clone(),
         name: part.key.name.clone(),
+        // Told by whoever has the object.
+        generation: 0,
         state,
         hosts: hosts.into_iter().map(str::to_owned).collect(),
+        secure: secure.into_iter().map(str::to_owned).collect(),
         findings,
     }
 }

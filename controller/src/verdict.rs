@@ -13,9 +13,13 @@ pub(crate) struct Verdict {
     pub kind: &'static str,
     pub namespace: Box<str>,
     pub name: Box<str>,
+    /// Of the object that is judged.
+    pub generation: i64,
     pub state: State,
     /// The hosts that it serves.
     pub hosts: Vec<String>,
+    /// Those that it serves over HTTPS.
+    pub secure: Vec<String>,
     /// All mistakes and warnings.
     pub findings: Vec<Finding>,
 }

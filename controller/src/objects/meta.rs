@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::{CaddyRoute, EndpointSlice, Ingress, IngressClass, Namespace, ReferenceGrant, Service};
+
 /// The name of an object among those of its kind. Cluster-wide objects have an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -28,6 +30,41 @@ impl fmt::Display for Key {
         } else {
             write!(f, "{}/{}", self.namespace, self.name)
         }
+    }
+}
+
+/// What is kept in a store.
+pub(crate) trait HasMeta {
+    /// Whether another version of the object would be rendered as this one: then only its status differs, or a field
+    /// that nobody reads.
+    fn is_same(&self, other: &Self) -> bool;
+}
+
+macro_rules! has_meta {
+    ($($kind:ty: $($field:ident)*;)*) => {
+        $(impl HasMeta for $kind {
+            fn is_same(&self, other: &Self) -> bool {
+                self.metadata.is_same(&other.metadata) $(&& self.$field == other.$field)*
+            }
+        })*
+    };
+}
+
+has_meta! {
+    CaddyRoute: spec;
+    EndpointSlice: endpoints ports;
+    Ingress: spec;
+    IngressClass: spec;
+    Namespace:;
+    ReferenceGrant: spec;
+    Service: spec;
+}
+
+impl Meta {
+    /// But for the generation, which only says that something else differs.
+    fn is_same(&self, other: &Self) -> bool {
+        let same = (&self.labels, &self.annotations) == (&other.labels, &other.annotations);
+        same && self.creation_timestamp == other.creation_timestamp && self.generation == other.generation
     }
 }
 

@@ -33,6 +33,12 @@ impl Secret {
     }
 }
 
+impl super::HasMeta for Secret {
+    fn is_same(&self, other: &Self) -> bool {
+        self.data == other.data && self.string_data == other.string_data
+    }
+}
+
 /// The values are left out.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,14 +62,14 @@ pub(crate) struct ReferenceGrant {
     pub spec: GrantSpec,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantSpec {
     pub from: Vec<GrantFrom>,
     pub to: Vec<GrantTo>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantFrom {
     pub group: String,
@@ -71,7 +77,7 @@ pub(crate) struct GrantFrom {
     pub namespace: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantTo {
     pub group: String,

@@ -177,7 +177,7 @@ fn claim_site<'p>(
                 );
                 Finding::error("ambiguous-site", "spec.caddyfile", message)
             } else {
-                Finding::error("HostHeldBy", "spec.caddyfile", message)
+                Finding::error("host-held-by", "spec.caddyfile", message)
                     .help("this object takes the host over as soon as the other one lets it go")
             };
             findings.push(finding);
@@ -200,7 +200,7 @@ fn claim_host<'p>(
     let known = enter(part, host, hosts, &path.field)?;
     if let Some(Holder::Site(other, _)) = known.http.or(known.https) {
         let message = format!("{} is held by the older {} {}", name(host), other.kind, other.key);
-        return Err(Finding::error("HostHeldBy", path.field.as_str(), message)
+        return Err(Finding::error("host-held-by", path.field.as_str(), message)
             .help("this object takes the host over as soon as the other one lets it go"));
     }
     known.http.get_or_insert(Holder::Paths(part));
@@ -230,7 +230,7 @@ fn enter<'h, 'p>(
         name(host),
         key.namespace
     );
-    Err(Finding::error("HostConflict", field, message))
+    Err(Finding::error("host-conflict", field, message))
 }
 
 /// A host in a message.

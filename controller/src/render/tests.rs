@@ -145,9 +145,9 @@ fn the_older_object_keeps_a_host() {
             service("a/web"),
         ],
         &[
-            "CaddyRoute a/young PartiallyAccepted: HostHeldBy",
-            "CaddyRoute b/thief Refused: HostConflict",
-            "Ingress a/paths Refused: HostHeldBy",
+            "CaddyRoute a/young PartiallyAccepted: host-held-by",
+            "CaddyRoute b/thief Refused: host-conflict",
+            "Ingress a/paths Refused: host-held-by",
         ],
         &["CaddyRoute/a/site#0", "CaddyRoute/a/young#0"],
     );
