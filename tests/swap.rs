@@ -4,13 +4,14 @@
 //! `FAIRWAY_LEDGER_RATE` (requests per second), `FAIRWAY_LEDGER_CHANGES` and `FAIRWAY_LEDGER_SITES` choose others.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fairway_tests::ledger::{Authority, Client, Door, Ledger, Proxy, Seen, Socket, Swap, Upstream, load};
+use fairway_tests::ledger::{
+    Authority, Client, Door, Ledger, Proxy, Seen, Socket, Swap, Upstream, load, put,
+};
 use tokio::time::{Interval, interval};
 
 /// What has not happened after this time never will.
@@ -101,10 +102,7 @@ impl Config<'_> {
         for index in 0..self.sites.len() {
             self.write_site(&mut text, &format!("http://{}:0", host(index)), "", index);
         }
-        // A new file in the place of the old one, so that no half of one is ever read.
-        let new = self.folder.join("Caddyfile.new");
-        fs::write(&new, text).expect("the config is written");
-        fs::rename(new, self.folder.join("Caddyfile")).expect("it takes its place");
+        put(self.folder, "Caddyfile", &text);
     }
 
     fn write_site(&self, text: &mut String, address: &str, first: &str, index: usize) {

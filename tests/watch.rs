@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fairway_tests::ledger::{self, Authority, Door, put};
+
 /// What has not happened after this time never will.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -108,4 +110,42 @@ fn a_changed_file_is_served_and_a_broken_one_is_told_once() {
     );
     let status = wait("the end", || proxy.0.try_wait().expect("it is our child"));
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_renewed_certificate_is_served_and_half_of_a_pair_is_not() {
+    let name = "a.test";
+    let folder = tempfile::tempdir().expect("a folder");
+    let pairs = folder.path().join("pairs");
+    fs::create_dir(&pairs).expect("a folder");
+    let authority = Authority::default();
+    let first = authority.renew(name, &pairs);
+    let site = format!(
+        "{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n\
+         https://{name}:0 {{\n\ttls pairs/cert.pem pairs/key.pem\n}}\n"
+    );
+    put(folder.path(), "Caddyfile", &site);
+    let proxy = ledger::Proxy::start(folder.path());
+    let address = wait("the listener", || proxy.addresses().first().copied());
+    let door = Door::tls(address, name, &authority);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let shown = || runtime.block_on(door.certificate()).expect("a handshake");
+    assert_eq!(shown(), Some(first.clone()));
+
+    let second = authority.issue(name);
+    put(&pairs, "cert.pem", &second.certificate_pem);
+    wait("the report", || {
+        proxy
+            .log()
+            .contains("does not belong to the certificate")
+            .then_some(())
+    });
+    assert_eq!(shown(), Some(first));
+    put(&pairs, "key.pem", &second.key_pem);
+    wait("the renewed certificate", || {
+        (shown().as_ref() == Some(&second.certificate)).then_some(())
+    });
 }

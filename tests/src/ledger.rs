@@ -31,7 +31,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-pub use authority::Authority;
+pub use authority::{Authority, Pair, put};
 pub use client::{Client, Socket};
 pub use load::load;
 pub use proxy::{Proxy, Swap};

@@ -8,6 +8,16 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
+/// A certificate and its key.
+pub struct Pair {
+    /// The certificate as text.
+    pub certificate_pem: String,
+    /// The key as text.
+    pub key_pem: String,
+    /// What a client is shown.
+    pub certificate: CertificateDer<'static>,
+}
+
 /// An authority that lives as long as the test.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -28,18 +38,26 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Puts a new certificate for a name and its new key into the place of the files `cert.pem` and `key.pem` of a
-    /// folder, one after the other, and gives the certificate.
-    pub fn renew(&self, name: &str, folder: &Path) -> CertificateDer<'static> {
+    /// A new certificate for a name, with a new key.
+    #[must_use]
+    pub fn issue(&self, name: &str) -> Pair {
         let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        for (file, pem) in [("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
-            let new = folder.join("new.pem");
-            fs::write(&new, pem).expect("a file is written");
-            fs::rename(new, folder.join(file)).expect("it takes its place");
+        Pair {
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            certificate: certificate.der().clone(),
         }
-        certificate.der().clone()
+    }
+
+    /// Puts a new certificate for a name and its new key into the place of the files `cert.pem` and `key.pem` of a
+    /// folder, one after the other, and gives the certificate.
+    pub fn renew(&self, name: &str, folder: &Path) -> CertificateDer<'static> {
+        let pair = self.issue(name);
+        put(folder, "cert.pem", &pair.certificate_pem);
+        put(folder, "key.pem", &pair.key_pem);
+        pair.certificate
     }
 
     /// What a client needs that trusts this authority and asks for a protocol. It takes up no earlier session: each
@@ -57,4 +75,11 @@ impl Authority {
         config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)
     }
+}
+
+/// Puts a new file into the place of the one before, so that no half of one is ever read.
+pub fn put(folder: &Path, name: &str, text: &str) {
+    let new = folder.join(format!("{name}.new"));
+    fs::write(&new, text).expect("a file is written");
+    fs::rename(new, folder.join(name)).expect("it takes its place");
 }
