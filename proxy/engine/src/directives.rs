@@ -52,8 +52,8 @@ pub(crate) enum Parse {
     Routes(ReadMatched<Vec<Route>>),
     /// The same, but the directive reads its matcher itself, with [`Scope::matcher_token`].
     OwnMatcher(Read<Vec<Route>>),
-    /// Routes as with [`Routes`](Parse::Routes), and what it says about the site beside them; only without the latter
-    /// may it stand in a block of the site.
+    /// Routes as with [`Routes`](Parse::Routes), and what it says about the site beside them; what it
+    /// says is lost in a block of the site, and refused in a `route`.
     RoutesAndSite(ReadMatched<(Vec<Route>, Vec<SiteValue>)>),
     /// No route: it changes the site. Takes no matcher.
     Site(Read<Vec<SiteValue>>),

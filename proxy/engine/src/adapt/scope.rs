@@ -185,7 +185,12 @@ impl<'a> Scope<'a> {
 
     fn routes_of_block(&mut self, segments: &[Segment], sorted: bool) -> Vec<Route> {
         let (items, values) = self.items(segments);
-        for (segment, _) in &values {
+        for (segment, values) in &values {
+            // As in Caddy, such a handler is taken here, but its authority is none of the config's.
+            let authority = |value: &SiteValue| matches!(value, SiteValue::Authority(_));
+            if sorted && values.iter().all(authority) {
+                continue;
+            }
             let name = &segment.name.text;
             let message = format!("`{name}` belongs directly into a site, not into a block of it");
             self.report(Diagnostic::error("misplaced-directive", *segment, message));

@@ -96,7 +96,12 @@ pub(crate) fn read(mut args: Args<'_>) -> Result<Json, Diagnostic> {
             }
             require(&args, &pool, "sources", "source")?;
         }
-        _ => args.finish_line()?,
+        _ => {
+            args.finish()?;
+            if !args.block().is_empty() {
+                args.no_block()?;
+            }
+        }
     }
     Ok(pool.into())
 }
@@ -298,7 +303,7 @@ mod tests {
                 "system a",
                 "2:19: `trust_pool` takes no further argument, but `a` follows",
             ),
-            ("system {\n}", "2:19: `trust_pool` takes no block"),
+            ("system {\na\n}", "2:19: `trust_pool` takes no block"),
             ("combined", "2:1: `trust_pool` needs a block with `source`"),
         ] {
             check(line, Err(mistake));

@@ -15,8 +15,9 @@
 //! }
 //! ```
 //!
-//! With `ca` it belongs directly into a site, for then the authority is one of the config's. It adapts; Fairway does
-//! not serve it yet, and says so when the config is compiled. Caddy: `http.handlers.acme_server`.
+//! The authority that `ca` names is one of the config's if the directive stands directly in a site; in a block of it,
+//! the global option `pki` has to say so. It adapts; Fairway does not serve it yet, and says so when the config is
+//! compiled. Caddy: `http.handlers.acme_server`.
 //!
 //! ```caddyfile
 //! acme_server {
@@ -210,12 +211,16 @@ mod tests {
             ),
             json!({"certificate_authorities": {"x": {"name": "X", "install_trust": false}}}),
         );
-        let nested = "a.test {\nhandle {\nacme_server {\nca x\n}\n}\n}";
+        assert_eq!(
+            authorities("a.test {\nhandle {\nacme_server {\nca x\n}\n}\n}"),
+            json!(null)
+        );
+        let nested = "a.test {\nroute {\nacme_server {\nca x\n}\n}\n}";
         assert_eq!(
             mistakes(nested),
             ["Caddyfile:3:1: `acme_server` belongs directly into a site, not into a block of it"]
         );
-        adapt("a.test {\nhandle {\nacme_server\n}\n}");
+        adapt("a.test {\nroute {\nacme_server\n}\n}");
     }
 
     #[test]
