@@ -196,6 +196,14 @@ fn apply(policy: &mut Policy, site: &SiteFacts, is_shared: bool, mistakes: &mut 
     policy
         .get_certificate
         .extend(said.iter().flat_map(|said| said.get_certificate.clone()));
+    for (_, value) in site.values.iter() {
+        if let SiteValue::Bind(bind) = value {
+            let address = bind.addresses.first().map_or("", String::as_str);
+            for issuer in &mut policy.issuers {
+                issuers::listen_on(issuer, address);
+            }
+        }
+    }
 }
 
 /// The hosts of a site that HTTPS is spoken for, sorted.

@@ -182,6 +182,17 @@ pub(crate) fn fill_in(issuer: &mut Json, options: &GlobalOptions) {
     }
 }
 
+/// Lets an ACME issuer answer challenges where a site listens, if it says nothing about that.
+pub(crate) fn listen_on(issuer: &mut Json, address: &str) {
+    let acme = is_acme(issuer);
+    if let Some(issuer) = issuer.as_object_mut().filter(|_| acme) {
+        let challenges = inner(issuer, "challenges");
+        if !challenges.contains_key("bind_host") {
+            put(challenges, "bind_host", address);
+        }
+    }
+}
+
 fn is_acme(issuer: &Json) -> bool {
     issuer["module"] == "acme"
 }

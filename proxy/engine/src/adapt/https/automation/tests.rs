@@ -50,6 +50,20 @@ fn issuers_of_sites() {
 }
 
 #[test]
+fn challenges_are_answered_where_a_site_listens() {
+    check(
+        "{\ndefault_bind 10.0.0.1\n}\na.test {\nbind 10.0.0.2 10.0.0.3\nbind 10.0.0.4\ntls {\nissuer acme\nissuer internal\n}\n}\n\
+         b.test {\ntls {\nissuer acme\n}\n}",
+        policies(&json!([
+            {"subjects": ["b.test"], "issuers": [{"module": "acme", "challenges": {"bind_host": "10.0.0.1"}}]},
+            {"subjects": ["a.test"], "issuers": [
+                {"module": "acme", "challenges": {"bind_host": "10.0.0.2"}}, {"module": "internal"}
+            ]}
+        ])),
+    );
+}
+
+#[test]
 fn a_specific_name_keeps_its_policy_before_a_wildcard() {
     check(
         "*.a.test {\ntls {\non_demand\n}\n}\nb.a.test {\n}\nc.test {\n}",
