@@ -19,6 +19,7 @@ pub(crate) mod settings;
 mod shorthand;
 mod side_files;
 mod storage;
+pub(crate) mod tenancy;
 pub(crate) mod trust_pool;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The ordered table of directives. Its order is meaning: it is the order in which the directives of a block run,
 //! whatever the order in which they are written (Caddy's default order). Those without an order change the site.
 //!
-//! The tier column is the only list of who may write what; the default is: nobody but the operator.
+//! Who may write what is told by one list, [`tenancy`](crate::adapt::tenancy); what is not on it is the operator's alone.
 
 mod abort;
 pub(crate) mod bind;
@@ -19,7 +19,7 @@ mod tls;
 mod try_files;
 mod uri;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
@@ -29,11 +29,9 @@ use crate::handlers::{
 };
 use crate::matchers::Set;
 
-/// A directive: its name, who may write it, and how it is read.
+/// A directive: its name, and how it is read.
 pub(crate) struct Directive {
     pub name: &'static str,
-    /// The lowest tier that may write it.
-    pub tier: Tier,
     pub parse: Parse,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A set matches if all its matchers do; a route matches if any of its sets does, or if it has none. Caddy leaves the
 //! order within a set open; here it is fixed, the cheap ones first, and those that set placeholders last.
-//! A new matcher is a file, a `mod` line, a field of [`Set`], a variant of [`Matcher`], a line of [`MATCHERS`], and
-//! two match arms.
+//! A new matcher is a file, a `mod` line, a field of [`Set`], a variant of [`Matcher`], a line of [`MATCHERS`],
+//! one of [`tenancy`](crate::adapt::tenancy), and two match arms.
 
 pub mod client_ip;
 pub mod expression;
@@ -27,7 +27,7 @@ pub mod url_pattern;
 pub mod vars;
 pub mod vars_regexp;
 
-use fairway_caddyfile::{Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompileError;
@@ -98,8 +98,6 @@ pub struct Set {
 /// A matcher's entry in the table: its name in a Caddyfile and how its lines are read.
 pub(crate) struct Entry {
     pub name: &'static str,
-    /// The lowest tier that may write it.
-    pub tier: Tier,
     /// Reads all lines of that matcher in one definition (`path /a` and `path /b` are two) into the set. `name` is the
     /// matcher's name without `@`, empty for one without.
     pub parse: fn(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic>,

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use fairway_caddyfile::{Diagnostic, Quote, Segment, Span, suggest};
 
+use super::tenancy;
 use crate::matchers::{Entry, MATCHERS, Set};
 
 /// The matchers with a name in a block, by this name with its `@`.
@@ -97,10 +98,7 @@ fn find(line: &Segment) -> Result<&'static Entry, Diagnostic> {
             .label("not known here")
             .did_you_mean(suggest(name, known)));
     };
-    if line.lowest_tier() < entry.tier {
-        let message = format!("the matcher `{name}` is for the operator of the cluster only");
-        return Err(Diagnostic::error("operator-only", line, message));
-    }
+    tenancy::judge_matcher(line)?;
     Ok(entry)
 }
 

@@ -8,6 +8,7 @@ use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Token, suggest};
 use super::consolidate::consolidate;
 use super::matcher::{self, Named};
 use super::order::{Item, Order};
+use super::tenancy::{self, Judgement};
 use super::{GlobalOptions, SideFiles};
 use crate::cluster::Cluster;
 use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
@@ -228,12 +229,27 @@ impl<'a> Scope<'a> {
         (items, values)
     }
 
+    /// Reads a directive, if its author may write it.
     fn directive(
         &mut self,
         segment: &Segment,
         items: &mut Vec<Item>,
     ) -> Result<Option<Vec<SiteValue>>, Diagnostic> {
-        let directive = find(segment)?;
+        let Judgement { refused, unlisted } = tenancy::judge(segment);
+        if !refused.is_empty() {
+            self.shared.diagnostics.extend(refused);
+            return Ok(None);
+        }
+        let values = self.read(find(segment)?, segment, items)?;
+        unlisted.map_or(Ok(values), Err)
+    }
+
+    fn read(
+        &mut self,
+        directive: &Directive,
+        segment: &Segment,
+        items: &mut Vec<Item>,
+    ) -> Result<Option<Vec<SiteValue>>, Diagnostic> {
         let mut args = Args::new(segment);
         let routes = match directive.parse {
             Parse::Handler(parse) => {
@@ -301,7 +317,7 @@ fn files_of(segments: &[Segment]) -> BTreeSet<String> {
     files
 }
 
-/// The directive that a line names, if its author may write it.
+/// The directive that a line names.
 fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
     let name = segment.name.text.as_str();
     let Some(directive) = DIRECTIVES.iter().find(|directive| directive.name == name) else {
@@ -318,10 +334,6 @@ fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
         .label("not known here")
         .did_you_mean(suggest(name, known)));
     };
-    if segment.lowest_tier() < directive.tier {
-        let message = format!("`{name}` is for the operator of the cluster only");
-        return Err(Diagnostic::error("operator-only", segment, message));
-    }
     Ok(directive)
 }
 

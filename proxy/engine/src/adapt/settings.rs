@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token, suggest};
+use fairway_caddyfile::{Args, Diagnostic, Segment, Token, suggest};
 use serde_json::{Map, Value as Json};
 
 use crate::values::{Duration, Size};
@@ -143,24 +143,6 @@ pub(crate) fn one_of<'k>(token: &Token, known: &[&'k str]) -> Result<&'k str, Di
 pub(crate) fn invalid(token: &Token, why: impl AsRef<str>) -> Diagnostic {
     let message = format!("`{}` {}", token.text, why.as_ref());
     Diagnostic::error("invalid-value", token, message)
-}
-
-/// Refuses a line that only the operator of a cluster may write, if anybody else wrote a word of it.
-pub(crate) fn operator_only(line: &Segment) -> Result<(), Diagnostic> {
-    if line.lowest_tier() == Tier::Operator {
-        return Ok(());
-    }
-    let message = format!("`{}` is for the operator of the cluster only", line.name.text);
-    Err(Diagnostic::error("operator-only", line, message))
-}
-
-/// The same for one word.
-pub(crate) fn operator_only_word(word: &Token) -> Result<(), Diagnostic> {
-    if word.origin.tier == Tier::Operator {
-        return Ok(());
-    }
-    let message = format!("`{}` is for the operator of the cluster only", word.text);
-    Err(Diagnostic::error("operator-only", word, message))
 }
 
 /// A part of Caddy that is not there.

@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn a_tenant_s_file_is_not_read() {
-        let expected = "Caddyfile:4:1: `trusted_ca_cert_file` is for the operator of the cluster only";
+        let help = "write the authority's certificate into the text: `inline { trust_der BASE64 }`";
+        let message = "`trusted_ca_cert_file` is for the operator of the cluster only";
+        let expected = format!("Caddyfile:4:1: {message}; {help}");
         let tenant = Origin::tenant("CaddyRoute shop/api", "shop");
         check(tenant, "trusted_ca_cert_file two.pem", &json!(expected));
     }

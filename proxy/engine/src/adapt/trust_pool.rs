@@ -35,9 +35,7 @@
 use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde_json::Value as Json;
 
-use super::settings::{
-    Object, append, flag, inner, named, nanoseconds, one_of, operator_only, put, single, text, texts,
-};
+use super::settings::{Object, append, flag, inner, named, nanoseconds, one_of, put, single, text, texts};
 use super::storage;
 
 const SOURCES: [&str; 8] = [
@@ -54,9 +52,6 @@ const SOURCES: [&str; 8] = [
 /// Reads the name of a source and what follows it.
 pub(crate) fn read(mut args: Args<'_>) -> Result<Json, Diagnostic> {
     let source = one_of(args.required("where the authorities are")?, &SOURCES)?;
-    if !["combined", "inline"].contains(&source) {
-        operator_only(args.segment())?;
-    }
     let mut pool = named("provider", source);
     match source {
         "inline" => {

@@ -10,7 +10,7 @@
 //! abort /wp-login.php
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -18,7 +18,6 @@ use crate::handlers::{Config, respond};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "abort",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

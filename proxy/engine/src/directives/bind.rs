@@ -13,7 +13,7 @@
 //! bind 127.0.0.1 [::1]
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::settings::texts;
@@ -21,7 +21,6 @@ use crate::adapt::{Scope, SiteValue};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "bind",
-    tier: Tier::Operator,
     parse: Parse::Site(parse),
 };
 

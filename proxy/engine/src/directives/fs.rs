@@ -11,7 +11,7 @@
 //! fs default
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -20,7 +20,6 @@ use crate::handlers::{Config, vars};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "fs",
-    tier: Tier::Operator,
     parse: Parse::Handler(parse),
 };
 

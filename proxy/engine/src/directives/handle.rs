@@ -7,7 +7,7 @@
 //! }
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -15,7 +15,6 @@ use crate::handlers;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "handle",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

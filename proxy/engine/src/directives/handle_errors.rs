@@ -8,7 +8,7 @@
 //!
 //! A status is written `404`, or `4xx` for all from 400 to 499.
 
-use fairway_caddyfile::{Args, Diagnostic, Quote, Segment, Tier, Token};
+use fairway_caddyfile::{Args, Diagnostic, Quote, Segment, Token};
 
 use super::{Directive, Parse};
 use crate::adapt::{Scope, SiteValue, matcher};
@@ -18,7 +18,6 @@ use crate::matchers::Set;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "handle_errors",
-    tier: Tier::Tenant,
     parse: Parse::Site(parse),
 };
 

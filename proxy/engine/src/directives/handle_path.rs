@@ -8,7 +8,7 @@
 //!
 //! `/api/*` strips `/api`; it does not match `/api` itself.
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde_json::json;
 
 use super::{Directive, Parse};
@@ -19,7 +19,6 @@ use crate::matchers::{Set, path};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "handle_path",
-    tier: Tier::Tenant,
     parse: Parse::OwnMatcher(parse),
 };
 

@@ -13,14 +13,13 @@
 //!
 //! `log` alone is a test.
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::{Scope, SiteValue, logs};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "log",
-    tier: Tier::Tenant,
     parse: Parse::Site(parse),
 };
 

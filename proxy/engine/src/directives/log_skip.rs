@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -20,13 +20,11 @@ use crate::handlers::{Config, vars};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "log_skip",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 
 pub(crate) const DIRECTIVE_OLD_NAME: Directive = Directive {
     name: "skip_log",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

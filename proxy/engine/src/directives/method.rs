@@ -10,7 +10,7 @@
 //! method /hooks/* POST
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -18,7 +18,6 @@ use crate::handlers::{Config, rewrite};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "method",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -21,7 +21,6 @@ use crate::handlers::{Config, respond};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "redir",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

@@ -10,7 +10,7 @@
 //! root /srv/www
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -19,7 +19,6 @@ use crate::handlers::{Config, rewrite, vars};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "root",
-    tier: Tier::Tenant,
     parse: Parse::OwnMatcher(parse),
 };
 

@@ -6,7 +6,7 @@
 //! }
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -14,7 +14,6 @@ use crate::handlers;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "route",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

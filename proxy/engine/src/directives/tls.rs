@@ -31,21 +31,18 @@ mod client_auth;
 #[cfg(test)]
 mod tests;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token};
+use fairway_caddyfile::{Args, Diagnostic, Segment, Token};
 use serde_json::json;
 
 use super::{Directive, Parse};
 use crate::adapt::https::issuers;
 use crate::adapt::modules;
-use crate::adapt::settings::{
-    Object, append, flag, invalid, one_of, operator_only, operator_only_word, put, ratio, single, text, texts,
-};
+use crate::adapt::settings::{Object, append, flag, invalid, one_of, put, ratio, single, text, texts};
 use crate::adapt::{GlobalOptions, Scope, SiteValue};
 use crate::config::{Manager, Policy, TlsConnectionPolicy};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "tls",
-    tier: Tier::Tenant,
     parse: Parse::Site(parse),
 };
 
@@ -73,8 +70,6 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Di
         [] => {}
         [word] => tls.word(word)?,
         [certificate, key] => {
-            operator_only_word(certificate)?;
-            operator_only_word(key)?;
             values.extend(tls.files(&certificate.text, &key.text, scope));
         }
         [_, _, surplus, ..] => return Err(args.unexpected(surplus)),
@@ -88,9 +83,6 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Di
 impl Tls {
     /// The only word behind `tls`.
     fn word(&mut self, word: &Token) -> Result<(), Diagnostic> {
-        if word.text != "internal" {
-            operator_only_word(word)?;
-        }
         match word.text.as_str() {
             "internal" => self.internal = true,
             "force_automate" => self.force_automate = true,
@@ -127,9 +119,6 @@ impl Tls {
     fn line(&mut self, args: &Args<'_>, line: &Segment, scope: &Scope<'_>) -> Result<(), Diagnostic> {
         let mut line_args = Args::new(line);
         let name = line.name.text.as_str();
-        if KNOWN.contains(&name) && !FOR_TENANTS.contains(&name) {
-            operator_only(line)?;
-        }
         match name {
             "protocols" | "ciphers" | "curves" | "alpn" | "insecure_secrets_log" | "client_auth" => {
                 self.connection_line(line_args, name, scope)?;
@@ -160,7 +149,6 @@ impl Tls {
                 put(issuers::challenge(self.acme(), "dns"), "provider", provider);
             }
             _ if issuers::DNS_SETTINGS.contains(&name) => {
-                operator_only(line)?;
                 issuers::dns_setting(line, issuers::challenge(self.acme(), "dns"))?;
                 self.dns.get_or_insert_with(|| line.name.clone());
             }
@@ -275,9 +263,6 @@ const KNOWN: [&str; 17] = [
     "renewal_window_ratio",
     "reuse_private_keys",
 ];
-
-/// Of these, what not only the operator may write. `client_auth` looks after its own lines.
-const FOR_TENANTS: [&str; 5] = ["alpn", "ciphers", "client_auth", "curves", "protocols"];
 
 const PROTOCOLS: [&str; 2] = ["tls1.2", "tls1.3"];
 

@@ -13,7 +13,7 @@
 //! try_files {path} {path}.html /index.html
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier, suggest};
+use fairway_caddyfile::{Args, Diagnostic, suggest};
 
 use crate::adapt::Scope;
 use crate::config::Route;
@@ -23,7 +23,6 @@ use crate::matchers::{Set, file};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "try_files",
-    tier: Tier::Operator,
     parse: Parse::OwnMatcher(parse),
 };
 

@@ -16,7 +16,7 @@
 //! uri strip_prefix /api
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier, Token, suggest};
+use fairway_caddyfile::{Args, Diagnostic, Token, suggest};
 
 use super::{Directive, Parse};
 use crate::adapt::Scope;
@@ -24,7 +24,6 @@ use crate::handlers::{Config, rewrite};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "uri",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

@@ -25,7 +25,7 @@
 //! }
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::settings::{duration, flag, text, texts};
@@ -37,7 +37,6 @@ use crate::values::Duration;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "acme_server",
-    tier: Tier::Operator,
     parse: Parse::RoutesAndSite(parse),
 };
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use serde::{Deserialize, Serialize};
@@ -48,13 +48,11 @@ use hash::Hash;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "basic_auth",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 
 pub(crate) const DIRECTIVE_OLD_NAME: Directive = Directive {
     name: "basicauth",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 
@@ -181,12 +179,6 @@ fn account(mut args: Args<'_>, algorithm: Algorithm, scope: &mut Scope<'_>) -> R
     args.finish_line()?;
     if password.text.is_empty() {
         return Err(args.error_at(password, "invalid-value", "a hashed password must not be empty"));
-    }
-    for token in [username, password] {
-        if token.origin.tier < Tier::Operator && token.text.contains("{env.") {
-            let message = "the environment is for the operator of the cluster only";
-            return Err(args.error_at(token, "operator-only", message));
-        }
     }
     let is_hash = || Hash::parse(algorithm, &decode(&password.text)?).map_err(|error| error.to_string());
     if !password.text.contains('{')

@@ -24,7 +24,7 @@
 //! }
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use http::HeaderName;
 use http::header::CONTENT_LENGTH;
 use serde::{Deserialize, Serialize};
@@ -41,13 +41,11 @@ use crate::values::StatusCode;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "copy_response",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 
 pub(crate) const HEADERS: Directive = Directive {
     name: "copy_response_headers",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse_headers),
 };
 

@@ -30,7 +30,7 @@ mod stream;
 
 use std::sync::Arc;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, VARY,
@@ -52,7 +52,6 @@ use stream::Format;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "encode",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

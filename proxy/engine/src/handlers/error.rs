@@ -13,7 +13,7 @@
 //! error /private* "not for you" 403
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde::{Deserialize, Serialize};
 
 use super::respond::{Status, is_status};
@@ -27,7 +27,6 @@ use crate::values::StatusCode;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "error",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

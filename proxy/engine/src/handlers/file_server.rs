@@ -37,7 +37,7 @@ mod media_type;
 use std::borrow::Cow;
 use std::path::Path;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,6 @@ use disk::{Found, Lookup, NotServed};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "file_server",
-    tier: Tier::Operator,
     parse: Parse::Handler(parse),
 };
 

@@ -28,7 +28,7 @@ mod replace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -48,13 +48,11 @@ pub(crate) use ops::{Apart, CompiledOps, OfRequest, OfResponse, parse_named_op, 
 
 pub(crate) const HEADER: Directive = Directive {
     name: "header",
-    tier: Tier::Tenant,
     parse: Parse::Routes(parse_header),
 };
 
 pub(crate) const REQUEST_HEADER: Directive = Directive {
     name: "request_header",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse_request_header),
 };
 

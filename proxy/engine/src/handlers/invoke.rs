@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier, Token, suggest};
+use fairway_caddyfile::{Args, Diagnostic, Token, suggest};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -19,7 +19,6 @@ use crate::table::Routes;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "invoke",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse_directive),
 };
 

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -41,7 +41,6 @@ use crate::template::{Placeholder, Template, Unknown, Value};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "map",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

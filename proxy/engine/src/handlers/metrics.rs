@@ -12,7 +12,7 @@
 //! metrics /metrics
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -21,7 +21,6 @@ use crate::directives::{Directive, Parse};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "metrics",
-    tier: Tier::Operator,
     parse: Parse::Handler(parse),
 };
 

@@ -16,7 +16,7 @@
 //! push / /style.css
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -25,7 +25,6 @@ use crate::handlers::headers::{Ops, parse_named_op};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "push",
-    tier: Tier::Operator,
     parse: Parse::Handler(parse),
 };
 

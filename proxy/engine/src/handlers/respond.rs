@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,6 @@ use crate::values;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "respond",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

@@ -50,7 +50,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 use ipnet::IpNet;
@@ -89,7 +89,6 @@ pub use selection::Policy;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "reverse_proxy",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse_directive),
 };
 

@@ -16,7 +16,7 @@ mod path;
 mod query;
 mod uri;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier, Token};
+use fairway_caddyfile::{Args, Diagnostic, Token};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,6 @@ pub use query::{Query, QueryPair, QueryReplacement};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "rewrite",
-    tier: Tier::Tenant,
     parse: Parse::OwnMatcher(parse),
 };
 

@@ -15,7 +15,7 @@
 //! templates /*.html
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -25,7 +25,6 @@ use crate::directives::{Directive, Parse};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "templates",
-    tier: Tier::Operator,
     parse: Parse::Handler(parse),
 };
 

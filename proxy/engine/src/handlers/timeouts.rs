@@ -17,7 +17,7 @@
 //! }
 //! ```
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -27,7 +27,6 @@ use crate::values::Duration;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "timeouts",
-    tier: Tier::Operator,
     parse: Parse::Handler(parse),
 };
 

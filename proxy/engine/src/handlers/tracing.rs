@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier};
+use fairway_caddyfile::{Args, Diagnostic};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::Scope;
@@ -28,7 +28,6 @@ use crate::directives::{Directive, Parse};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "tracing",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

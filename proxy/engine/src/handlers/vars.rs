@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Tier, Token};
+use fairway_caddyfile::{Args, Diagnostic, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value as Json};
 
@@ -28,7 +28,6 @@ use crate::template::{Template, Unknown, Value};
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "vars",
-    tier: Tier::Tenant,
     parse: Parse::Handler(parse),
 };
 

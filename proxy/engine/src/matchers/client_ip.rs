@@ -6,7 +6,7 @@
 //!
 //! Ranges are those of `remote_ip`. JSON: `http.matchers.client_ip`, `{"ranges": […]}`.
 
-use fairway_caddyfile::{Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompileError;
@@ -16,7 +16,6 @@ use crate::matchers::{Entry, Set};
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "client_ip",
-    tier: Tier::Tenant,
     parse,
 };
 

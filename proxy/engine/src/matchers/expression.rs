@@ -20,6 +20,7 @@
 use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token};
 use serde::{Deserialize, Serialize};
 
+use crate::adapt::tenancy;
 use crate::compile::CompileError;
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Set, Unanswered, file};
@@ -30,7 +31,6 @@ mod scan;
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "expression",
-    tier: Tier::Tenant,
     parse,
 };
 
@@ -104,17 +104,33 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
                 name: String::new(),
             }
         };
-        // One that does not compile is refused later, whoever wrote it.
-        if line.lowest_tier() < file::MATCHER.tier
-            && config.expr.contains(file::MATCHER.name)
-            && config.compile().is_ok_and(|expression| expression.asks_disk())
-        {
-            let message = "`file` in an expression is for the operator of the cluster only";
-            return Err(args.error("operator-only", message));
+        if line.lowest_tier() == Tier::Tenant {
+            judge(&config, &args)?;
         }
         set.expression = Some(config);
     }
     Ok(())
+}
+
+/// Refuses what a tenant may not write, and what only the compiled form of the words shows. An expression that does not
+/// compile is refused later, whoever wrote it.
+fn judge(config: &Config, args: &Args<'_>) -> Result<(), Diagnostic> {
+    if config.expr.contains(file::MATCHER.name)
+        && config.compile().is_ok_and(|expression| expression.asks_disk())
+    {
+        return Err(tenancy::refused_file(args.segment()));
+    }
+    // A string can hold a brace that does not show in the text: `"\x7b"`, `"{" + "env"`.
+    if !config.expr.contains(['"', '\'']) {
+        return Ok(());
+    }
+    let texts = config
+        .texts()
+        .map_err(|message| args.error("invalid-value", format!("the expression: {message}")))?;
+    let refused = texts
+        .iter()
+        .find_map(|text| tenancy::refused_in_text(text, args.segment()));
+    refused.map_or(Ok(()), Err)
 }
 
 /// The run-time form.
@@ -122,24 +138,30 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
 pub(crate) struct Expression(program::Node);
 
 impl Config {
-    /// Compiles on a thread of its own: the parser's recursion needs more stack than threads commonly have, and a
-    /// panic in it is one more reason to refuse the text.
     pub(crate) fn compile(&self) -> Result<Expression, CompileError> {
         let Self { expr, name } = self.clone();
-        let thread = std::thread::Builder::new()
-            .name("expression".into())
-            .stack_size(STACK);
-        let compiled = thread
-            .spawn(move || program::compile(&expr, &name))
-            .map_err(|error| format!("there is no thread to compile it: {error}"))
-            .and_then(|thread| {
-                let outcome = thread.join();
-                outcome.unwrap_or_else(|_| Err("the parser fails on it".to_owned()))
-            });
-        compiled
+        on_large_stack(move || program::compile(&expr, &name))
+            .and_then(|compiled| compiled)
             .map(Expression)
             .map_err(|message| CompileError::new(message).within("expression"))
     }
+
+    /// Its strings; see [`program::texts`].
+    fn texts(&self) -> Result<Vec<String>, String> {
+        let expr = self.expr.clone();
+        on_large_stack(move || program::texts(&expr))
+    }
+}
+
+/// Works on a thread of its own: the parser's recursion needs more stack than threads commonly have, and a panic in it
+/// is one more reason to refuse the text.
+fn on_large_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let thread = std::thread::Builder::new()
+        .name("expression".into())
+        .stack_size(STACK)
+        .spawn(work)
+        .map_err(|error| format!("there is no thread to compile it: {error}"))?;
+    thread.join().map_err(|_| "the parser fails on it".to_owned())
 }
 
 impl Expression {

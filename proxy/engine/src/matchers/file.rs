@@ -17,7 +17,7 @@
 
 mod disk;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompileError;
@@ -30,11 +30,7 @@ use crate::template::{Template, Value};
 pub(crate) use disk::{Answer, Lookup};
 use disk::{Pattern, Policy};
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "file",
-    tier: Tier::Operator,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "file", parse };
 
 /// Which files are looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

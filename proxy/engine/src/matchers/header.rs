@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use http::header::HeaderName;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,6 @@ use crate::values::canonical_header;
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "header",
-    tier: Tier::Tenant,
     parse,
 };
 

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompileError;
@@ -21,7 +21,6 @@ use crate::matchers::{Entry, Set};
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "header_regexp",
-    tier: Tier::Tenant,
     parse,
 };
 

@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -20,11 +20,7 @@ use crate::matchers::{Entry, Set};
 use crate::paths::host_of;
 use crate::template::{Template, Unknown};
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "host",
-    tier: Tier::Tenant,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "host", parse };
 
 /// From how many exact names on they are looked up by hash.
 const MANY: usize = 8;

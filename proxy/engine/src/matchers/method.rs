@@ -6,7 +6,7 @@
 //!
 //! The verbs are compared as written: `get` is not `GET`. JSON: `http.matchers.method`, a list.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Exchange;
@@ -14,7 +14,6 @@ use crate::matchers::{Entry, Set};
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "method",
-    tier: Tier::Tenant,
     parse,
 };
 

@@ -10,7 +10,7 @@
 //! The matchers of one block must all match for it to refuse; of several `not`s in a matcher none may match. Captures
 //! of regular expressions in it get no name by themselves. JSON: `http.matchers.not`, a list of matcher sets.
 
-use fairway_caddyfile::{Args, Diagnostic, Quote, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Quote, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::matcher::read_lines;
@@ -18,11 +18,7 @@ use crate::compile::CompileError;
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Matcher, Set, Unanswered, match_all};
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "not",
-    tier: Tier::Tenant,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "not", parse };
 
 /// The sets, none of which may match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@
 
 use std::borrow::Cow;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Exchange;
@@ -29,11 +29,7 @@ use crate::template::{Template, Unknown};
 
 mod escaped;
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "path",
-    tier: Tier::Tenant,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "path", parse };
 
 /// The patterns, one of which the path must match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

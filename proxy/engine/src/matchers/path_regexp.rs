@@ -8,7 +8,7 @@
 //! is `{re.NAME.1}` or `{re.NAME.GROUP}`; the name is that of the matcher, unless one is given. Once in a matcher.
 //! JSON: `http.matchers.path_regexp`, `{"name", "pattern"}`.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 
 use crate::compile::CompileError;
 use crate::exchange::Exchange;
@@ -20,7 +20,6 @@ pub use crate::matchers::regexp::Config;
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "path_regexp",
-    tier: Tier::Tenant,
     parse,
 };
 

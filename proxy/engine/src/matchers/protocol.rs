@@ -8,7 +8,7 @@
 //! `application/grpc`; the versions are 1.0, 1.1, 2 and 3, and those with `+` also stand for later ones. Any other
 //! text is taken and never matches, as in Caddy. The last line wins. JSON: `http.matchers.protocol`, a string.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use http::Version;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,6 @@ use crate::matchers::{Entry, Set};
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "protocol",
-    tier: Tier::Tenant,
     parse,
 };
 

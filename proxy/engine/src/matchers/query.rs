@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Exchange;
@@ -19,11 +19,7 @@ use crate::matchers::{Entry, Set};
 use crate::paths::parse_query;
 use crate::template::{Template, Unknown};
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "query",
-    tier: Tier::Tenant,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "query", parse };
 
 /// The values, one of which each key must have. Without keys: there must be no parameters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

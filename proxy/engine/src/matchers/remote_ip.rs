@@ -11,7 +11,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,6 @@ use crate::template::Template;
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "remote_ip",
-    tier: Tier::Tenant,
     parse,
 };
 

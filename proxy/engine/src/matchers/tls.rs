@@ -7,18 +7,14 @@
 //! With `early_data` only those that came before the handshake was complete, of which Fairway accepts none. JSON:
 //! `http.matchers.tls`, `{"handshake_complete"}`.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::settings::one_of;
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Set};
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "tls",
-    tier: Tier::Tenant,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "tls", parse };
 
 /// TLS, and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

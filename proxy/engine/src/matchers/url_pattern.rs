@@ -10,7 +10,7 @@
 //! A matcher of the Caddy after 2.11.4. It adapts; Fairway does not serve it yet, and says so when the config is
 //! compiled. JSON: `http.matchers.url_pattern`, `{"pattern", "base_url", "ignore_case"}`.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::settings::{flag, text};
@@ -18,7 +18,6 @@ use crate::matchers::{Entry, Set};
 
 pub(crate) const MATCHER: Entry = Entry {
     name: "url_pattern",
-    tier: Tier::Tenant,
     parse,
 };
 

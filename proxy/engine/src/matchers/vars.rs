@@ -11,18 +11,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Exchange;
 use crate::matchers::{Entry, Set};
 use crate::template::{Placeholder, Template, Unknown, Value};
 
-pub(crate) const MATCHER: Entry = Entry {
-    name: "vars",
-    tier: Tier::Tenant,
-    parse,
-};
+pub(crate) const MATCHER: Entry = Entry { name: "vars", parse };
 
 /// The values of each variable, one of which is enough.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,7 @@ use serde_json::Value as Json;
 use super::{encoder, writer};
 use crate::adapt::Scope;
 use crate::adapt::scope::SiteLog;
-use crate::adapt::settings::{
-    Object, flag, named, nanoseconds, number, one_of, operator_only, operator_only_word, put, text, texts,
-};
+use crate::adapt::settings::{Object, flag, named, nanoseconds, number, one_of, put, text, texts};
 use crate::config::Log;
 
 const COMMON: [&str; 5] = ["core", "format", "level", "output", "sampling"];
@@ -40,7 +38,6 @@ pub(crate) fn read_global(args: Args<'_>) -> Result<Log, Diagnostic> {
 pub(crate) fn read_site(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<SiteLog, Diagnostic> {
     let name = args.next_arg();
     args.finish()?;
-    name.map_or(Ok(()), operator_only_word)?;
     let name = name.map(|token| token.text.clone());
     let mut site = SiteLog {
         name: name.filter(|name| !name.is_empty()),
@@ -50,9 +47,6 @@ pub(crate) fn read_site(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Sit
     };
     for line in args.block() {
         let mut line_args = Args::new(line);
-        if ["core", "hostnames", "output"].contains(&line.name.text.as_str()) {
-            operator_only(line)?;
-        }
         match line.name.text.as_str() {
             "hostnames" => site.hostnames.extend(texts(&mut line_args, "hosts")?),
             "no_hostname" => site.no_hostname = flag(&line_args)?,

@@ -14,7 +14,7 @@ use fairway_caddyfile::{Args, Diagnostic};
 use serde_json::Value as Json;
 
 use crate::adapt::SideFiles;
-use crate::adapt::settings::{Object, append, named, one_of, operator_only, put, single, texts};
+use crate::adapt::settings::{Object, append, named, one_of, put, single, texts};
 use crate::adapt::trust_pool;
 
 const KNOWN: [&str; 7] = [
@@ -37,9 +37,6 @@ pub(super) fn read(args: &Args<'_>, side_files: &SideFiles) -> Result<Json, Diag
     let mut inline = Vec::new();
     for line in args.block() {
         let mut line_args = Args::new(line);
-        if line.name.text.ends_with("_file") {
-            operator_only(line)?;
-        }
         match line.name.text.as_str() {
             "mode" => put(
                 &mut found,
@@ -105,9 +102,6 @@ fn verifier(mut args: Args<'_>) -> Result<Json, Diagnostic> {
 }
 
 fn loader(name: &str, mut args: Args<'_>) -> Result<Json, Diagnostic> {
-    if name != "pem" {
-        operator_only(args.segment())?;
-    }
     let key = match name {
         "file" => "files",
         "folder" => "folders",

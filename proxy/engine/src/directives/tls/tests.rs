@@ -209,16 +209,22 @@ fn tenants_name_no_files_and_no_issuers() {
         ("tls {\ninsecure_secrets_log /f\n}", "insecure_secrets_log"),
         ("tls {\nget_certificate http http://x\n}", "get_certificate"),
         ("tls {\nresolvers 1.1.1.1\n}", "resolvers"),
-        ("tls {\nclient_auth {\ntrust_pool file /f\n}\n}", "trust_pool"),
+        (
+            "tls {\nclient_auth {\ntrust_pool file /f\n}\n}",
+            "trust_pool file",
+        ),
         (
             "tls {\nclient_auth {\ntrust_pool combined {\nsource system\n}\n}\n}",
-            "source",
+            "source system",
         ),
         (
             "tls {\nclient_auth {\ntrusted_ca_cert_file /f\n}\n}",
             "trusted_ca_cert_file",
         ),
-        ("tls {\nclient_auth {\nverifier leaf file /f\n}\n}", "verifier"),
+        (
+            "tls {\nclient_auth {\nverifier leaf file /f\n}\n}",
+            "verifier leaf file",
+        ),
         ("log {\noutput file /f\n}", "output"),
         ("log default", "default"),
         ("log {\nhostnames other.test\n}", "hostnames"),

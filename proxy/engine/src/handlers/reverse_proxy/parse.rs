@@ -13,7 +13,7 @@ use super::sources::MAX_SERVICES;
 use super::transport::{self, HttpTransport};
 use super::{PRIVATE_RANGES, dynamic, selection};
 use crate::adapt::Scope;
-use crate::adapt::settings::operator_only;
+use crate::adapt::tenancy;
 use crate::cluster::{ServiceName, ServicePort};
 use crate::handlers::headers;
 use crate::matchers::{MATCHERS, Set};
@@ -64,9 +64,6 @@ const SUBDIRECTIVES: &[&str] = &[
     "unhealthy_status",
     "verbose_logs",
 ];
-
-/// The subdirectives that could lead a tenant's requests to any address.
-const OPERATOR_ONLY: &[&str] = &["dynamic", "health_upstream"];
 
 /// Reads a `reverse_proxy`.
 pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config, Diagnostic> {
@@ -227,13 +224,9 @@ impl<'s> Reader<'s> {
     fn line(&mut self, line: &'s Segment, outer: Args<'s>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
         let mut args = Args::new(line);
         let name = line.name.text.as_str();
-        if OPERATOR_ONLY.contains(&name) {
-            operator_only(line)?;
-        }
         match name {
             "to" => self.upstreams(args.remaining_required("an upstream")?, scope)?,
             "dynamic" => {
-                operator_only(line)?;
                 if self.config.dynamic_upstreams.is_some() {
                     return Err(args.error("duplicate-option", "there is a `dynamic` already"));
                 }
@@ -457,10 +450,7 @@ fn matcher_set(mut args: Args<'_>) -> Result<Set, Diagnostic> {
             return Err(Diagnostic::error("unknown-matcher", lines[0], message)
                 .did_you_mean(suggest(name, MATCHERS.iter().map(|entry| entry.name))));
         };
-        if lines.iter().any(|line| line.lowest_tier() < entry.tier) {
-            let message = format!("`{name}` is for the operator of the cluster only");
-            return Err(Diagnostic::error("operator-only", lines[0], message));
-        }
+        lines.iter().try_for_each(|line| tenancy::judge_matcher(line))?;
         (entry.parse)(&lines, "", &mut set)?;
     }
     Ok(set)

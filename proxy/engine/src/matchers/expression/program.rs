@@ -102,6 +102,50 @@ pub(super) fn compile(text: &str, name: &str) -> Result<Node, String> {
         .map_err(|message| readable(&message, &placeholders))
 }
 
+/// The strings of an expression, those glued from several too, as its matchers get them; none if it does not compile.
+/// Needs much stack.
+pub(super) fn texts(text: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    if let Ok((scanned, placeholders)) = scan::scan(text)
+        && let Ok(program) = ENV.compile(&scanned)
+    {
+        gather(program.expression(), &placeholders, &mut texts);
+    }
+    texts
+}
+
+fn gather(expr: &IdedExpr, placeholders: &[Placeholder], texts: &mut Vec<String>) {
+    if let Some(text) = functions::text(expr, placeholders) {
+        texts.push(text);
+        return;
+    }
+    let mut below = |expr: &IdedExpr| gather(expr, placeholders, texts);
+    match &expr.expr {
+        Expr::Call(call) => {
+            call.target.iter().for_each(|target| below(target));
+            call.args.iter().for_each(below);
+        }
+        Expr::List(list) => list.elements.iter().for_each(below),
+        Expr::Map(map) => {
+            for entry in &map.entries {
+                if let EntryExpr::MapEntry(entry) = &entry.expr {
+                    below(&entry.key);
+                    below(&entry.value);
+                }
+            }
+        }
+        Expr::Select(select) => below(&select.operand),
+        Expr::Comprehension(comprehension) => {
+            below(&comprehension.iter_range);
+            below(&comprehension.accu_init);
+            below(&comprehension.loop_cond);
+            below(&comprehension.loop_step);
+            below(&comprehension.result);
+        }
+        Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) | Expr::Struct(_) => {}
+    }
+}
+
 /// A message in which placeholders are called as their author called them.
 fn readable(message: &str, placeholders: &[Placeholder]) -> String {
     // From the last one, since the name of the first begins that of the eleventh.

@@ -1,45 +1,45 @@
 //! `transport http { … }` as a Caddyfile has it.
 
-use fairway_caddyfile::{Args, Diagnostic, Segment, Tier};
+use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde_json::json;
 
 use super::config::{HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
 use crate::adapt::trust_pool;
 use crate::handlers::reverse_proxy::parse::{duration, number, size, text};
 
-/// The options, and the lowest tier that may write each.
-const OPTIONS: &[(&str, Tier)] = &[
-    ("compression", Tier::Tenant),
-    ("dial_fallback_delay", Tier::Tenant),
-    ("dial_timeout", Tier::Tenant),
-    ("expect_continue_timeout", Tier::Tenant),
-    ("forward_proxy_url", Tier::Operator),
-    ("keepalive", Tier::Tenant),
-    ("keepalive_idle_conns", Tier::Tenant),
-    ("keepalive_idle_conns_per_host", Tier::Tenant),
-    ("keepalive_interval", Tier::Tenant),
-    ("local_address", Tier::Operator),
-    ("max_conns_per_host", Tier::Tenant),
-    ("max_response_header", Tier::Tenant),
-    ("network_proxy", Tier::Operator),
-    ("proxy_protocol", Tier::Tenant),
-    ("read_buffer", Tier::Tenant),
-    ("read_timeout", Tier::Tenant),
-    ("resolvers", Tier::Operator),
-    ("response_header_timeout", Tier::Tenant),
-    ("tls", Tier::Tenant),
-    ("tls_client_auth", Tier::Operator),
-    ("tls_curves", Tier::Tenant),
-    ("tls_except_ports", Tier::Tenant),
-    ("tls_insecure_skip_verify", Tier::Tenant),
-    ("tls_renegotiation", Tier::Tenant),
-    ("tls_server_name", Tier::Tenant),
-    ("tls_timeout", Tier::Tenant),
-    ("tls_trust_pool", Tier::Operator),
-    ("tls_trusted_ca_certs", Tier::Operator),
-    ("versions", Tier::Tenant),
-    ("write_buffer", Tier::Tenant),
-    ("write_timeout", Tier::Tenant),
+/// The options, for suggestions.
+const OPTIONS: &[&str] = &[
+    "compression",
+    "dial_fallback_delay",
+    "dial_timeout",
+    "expect_continue_timeout",
+    "forward_proxy_url",
+    "keepalive",
+    "keepalive_idle_conns",
+    "keepalive_idle_conns_per_host",
+    "keepalive_interval",
+    "local_address",
+    "max_conns_per_host",
+    "max_response_header",
+    "network_proxy",
+    "proxy_protocol",
+    "read_buffer",
+    "read_timeout",
+    "resolvers",
+    "response_header_timeout",
+    "tls",
+    "tls_client_auth",
+    "tls_curves",
+    "tls_except_ports",
+    "tls_insecure_skip_verify",
+    "tls_renegotiation",
+    "tls_server_name",
+    "tls_timeout",
+    "tls_trust_pool",
+    "tls_trusted_ca_certs",
+    "versions",
+    "write_buffer",
+    "write_timeout",
 ];
 
 /// Reads what follows `transport`.
@@ -59,13 +59,8 @@ pub(in super::super) fn parse(mut args: Args<'_>) -> Result<HttpTransport, Diagn
     args.finish()?;
     let mut transport = HttpTransport::default();
     for line in args.block() {
-        let known = OPTIONS.iter().find(|(name, _)| *name == line.name.text);
-        let Some((name, tier)) = known else {
-            return Err(args.unknown_subdirective(line, OPTIONS.iter().map(|(name, _)| *name)));
-        };
-        if line.lowest_tier() < *tier {
-            let message = format!("`{name}` is for the operator of the cluster only");
-            return Err(Diagnostic::error("operator-only", line, message));
+        if !OPTIONS.contains(&line.name.text.as_str()) {
+            return Err(args.unknown_subdirective(line, OPTIONS.iter().copied()));
         }
         option(&mut transport, line)?;
     }

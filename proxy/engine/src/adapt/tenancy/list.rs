@@ -1,0 +1,460 @@
+//! The list. What is not on it is refused; a new directive or matcher must be put here, and a test says so.
+
+use super::Lines::{Copied, Directives, Fields, Named, Variables};
+use super::Message::{Request, Response, Upstream};
+use super::Rest::{Any, Choice, CopiedFields, Field, Only, Variable};
+use super::Rule::{Allowed, Refused};
+use super::{Rest, Rule, Why, Word};
+
+/// The directives.
+pub(crate) const DIRECTIVES: &[Word] = &[
+    allowed("abort"),
+    refused("acme_server", &AUTHORITY),
+    allowed("basic_auth"),
+    allowed("basicauth"),
+    refused("bind", &LISTENER),
+    allowed("copy_response"),
+    allowed("copy_response_headers"),
+    allowed("encode"),
+    allowed("error"),
+    refused("file_server", &FILES),
+    parts("forward_auth", Any, Named(&[PROXY, FORWARD_AUTH])),
+    refused("fs", &FILES),
+    parts("handle", Any, Directives),
+    parts("handle_errors", Any, Directives),
+    parts("handle_path", Any, Directives),
+    parts(
+        "header",
+        Field(Response),
+        Fields(&[allowed("defer"), allowed("match")]),
+    ),
+    parts("intercept", Any, Named(&[HANDLED])),
+    allowed("invoke"),
+    parts("log", Only(&[], LOGGERS), Named(&[LOG])),
+    allowed("log_append"),
+    refused("log_name", &LOGGERS),
+    allowed("log_skip"),
+    allowed("map"),
+    allowed("method"),
+    refused("metrics", &INNER),
+    refused("php_fastcgi", &FILES),
+    refused("push", &PUSH),
+    allowed("redir"),
+    allowed("request_body"),
+    parts("request_header", Field(Request), Named(&[])),
+    allowed("respond"),
+    parts("reverse_proxy", Any, Named(&[PROXY])),
+    allowed("rewrite"),
+    refused("root", &FILES),
+    parts("route", Any, Directives),
+    allowed("skip_log"),
+    refused("templates", &TEMPLATES),
+    refused("timeouts", &TIMEOUTS),
+    parts("tls", Only(&["internal"], CERTIFICATES), Named(&[TLS])),
+    refused("tracing", &TRACING),
+    refused("try_files", &FILES),
+    allowed("uri"),
+    parts("vars", Variable, Variables),
+];
+
+/// The matchers. Those of responses, `@name` in a proxy's block, are allowed.
+pub(crate) const MATCHERS: &[Word] = &[
+    allowed("client_ip"),
+    allowed("expression"),
+    refused("file", &FILES),
+    allowed("header"),
+    allowed("header_regexp"),
+    allowed("host"),
+    allowed("method"),
+    allowed("not"),
+    allowed("path"),
+    allowed("path_regexp"),
+    allowed("protocol"),
+    allowed("query"),
+    allowed("remote_ip"),
+    allowed("tls"),
+    allowed("url_pattern"),
+    allowed("vars"),
+    allowed("vars_regexp"),
+];
+
+/// Placeholders by the begin of their full names; the first that fits counts. Others are values of `map`.
+pub(crate) const PLACEHOLDERS: &[Placeholders] = &[
+    placeholders("env.", Some(ENVIRONMENT)),
+    placeholders("file.", Some(FILES)),
+    placeholders("system.", Some(SYSTEM)),
+    placeholders("http.request.body", Some(BODY)),
+    placeholders("http.request.tls.client.certificate_", Some(CLIENT_CERTIFICATE)),
+    placeholders("http.request.", None),
+    placeholders("http.vars.", None),
+    placeholders("http.regexp.", None),
+    placeholders("http.error.", None),
+    placeholders("http.reverse_proxy.", None),
+    placeholders("http.intercept.", None),
+    placeholders("http.matchers.", None),
+    placeholders("http.response.", None),
+    placeholders("http.auth.user.", None),
+    placeholders("http.", Some(SYSTEM)),
+    placeholders("time.now", None),
+    placeholders("time.", Some(SYSTEM)),
+    placeholders("caddy.", Some(SYSTEM)),
+    placeholders("tls.", Some(SYSTEM)),
+];
+
+/// Headers that say how a message is framed, or hold for one connection only.
+pub(crate) const FRAMING: &[&str] = &[
+    "connection",
+    "content-length",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Variables that handlers of the operator read.
+pub(crate) const VARIABLES: &[&str] = &["fs", "root"];
+
+/// Names of placeholders.
+pub(crate) struct Placeholders {
+    /// What their names begin with.
+    pub begin: &'static str,
+    pub refused: Option<Why>,
+}
+
+/// The lines of `reverse_proxy`.
+const PROXY: &[Word] = &[
+    allowed("@"),
+    refused("dynamic", &UPSTREAMS),
+    allowed("fail_duration"),
+    allowed("flush_interval"),
+    parts("handle_response", Any, Directives),
+    parts("header_down", Field(Response), Named(&[])),
+    parts("header_up", Field(Upstream), Named(&[])),
+    allowed("health_body"),
+    allowed("health_fails"),
+    allowed("health_follow_redirects"),
+    parts("health_headers", Any, Fields(&[])),
+    allowed("health_interval"),
+    allowed("health_method"),
+    allowed("health_passes"),
+    allowed("health_path"),
+    allowed("health_port"),
+    allowed("health_request_body"),
+    allowed("health_status"),
+    allowed("health_timeout"),
+    refused("health_upstream", &UPSTREAMS),
+    allowed("health_uri"),
+    allowed("lb_policy"),
+    allowed("lb_retries"),
+    allowed("lb_retry_match"),
+    allowed("lb_try_duration"),
+    allowed("lb_try_interval"),
+    allowed("max_fails"),
+    allowed("method"),
+    allowed("replace_status"),
+    allowed("request_buffers"),
+    allowed("response_buffers"),
+    allowed("rewrite"),
+    allowed("stream_buffer_size"),
+    allowed("stream_close_delay"),
+    allowed("stream_timeout"),
+    allowed("to"),
+    parts(
+        "transport",
+        Choice(&[
+            parts("http", Any, Named(&[TRANSPORT])),
+            refused("fastcgi", &FILES),
+        ]),
+        Named(&[]),
+    ),
+    refused("trusted_proxies", &TRUSTED_PROXIES),
+    allowed("unhealthy_latency"),
+    allowed("unhealthy_request_count"),
+    allowed("unhealthy_status"),
+    allowed("verbose_logs"),
+];
+
+/// The lines of `forward_auth` beside those of `reverse_proxy`.
+const FORWARD_AUTH: &[Word] = &[allowed("uri"), parts("copy_headers", CopiedFields, Copied)];
+
+/// The lines of `intercept`.
+const HANDLED: &[Word] = &[
+    allowed("@"),
+    parts("handle_response", Any, Directives),
+    allowed("replace_status"),
+];
+
+/// The lines of `transport http`.
+const TRANSPORT: &[Word] = &[
+    allowed("compression"),
+    allowed("dial_fallback_delay"),
+    allowed("dial_timeout"),
+    allowed("expect_continue_timeout"),
+    refused("forward_proxy_url", &UPSTREAMS),
+    allowed("keepalive"),
+    allowed("keepalive_idle_conns"),
+    allowed("keepalive_idle_conns_per_host"),
+    allowed("keepalive_interval"),
+    refused("local_address", &UPSTREAMS),
+    allowed("max_conns_per_host"),
+    allowed("max_response_header"),
+    refused("network_proxy", &UPSTREAMS),
+    refused("proxy_protocol", &UPSTREAMS),
+    allowed("read_buffer"),
+    allowed("read_timeout"),
+    refused("resolvers", &UPSTREAMS),
+    allowed("response_header_timeout"),
+    allowed("tls"),
+    refused("tls_client_auth", &CERTIFICATES),
+    allowed("tls_curves"),
+    allowed("tls_except_ports"),
+    refused("tls_insecure_skip_verify", &VERIFICATION),
+    allowed("tls_renegotiation"),
+    allowed("tls_server_name"),
+    allowed("tls_timeout"),
+    parts("tls_trust_pool", Choice(POOLS), Named(&[])),
+    refused("tls_trusted_ca_certs", &POOL_FILES),
+    allowed("versions"),
+    allowed("write_buffer"),
+    allowed("write_timeout"),
+];
+
+/// Where authorities that are trusted come from.
+const POOLS: &[Word] = &[
+    parts("combined", Any, Named(&[SOURCES])),
+    refused("file", &POOL_FILES),
+    refused("http", &POOL_FILES),
+    allowed("inline"),
+    refused("pki_intermediate", &POOL_FILES),
+    refused("pki_root", &POOL_FILES),
+    refused("storage", &POOL_FILES),
+    refused("system", &POOL_FILES),
+];
+
+/// The sources of a combined pool: the same without another combination.
+const SOURCES: &[Word] = &[parts(
+    "source",
+    Choice(&[
+        refused("file", &POOL_FILES),
+        refused("http", &POOL_FILES),
+        allowed("inline"),
+        refused("pki_intermediate", &POOL_FILES),
+        refused("pki_root", &POOL_FILES),
+        refused("storage", &POOL_FILES),
+        refused("system", &POOL_FILES),
+    ]),
+    Named(&[]),
+)];
+
+/// The lines of `log`.
+const LOG: &[Word] = &[
+    refused("core", &LOGGERS),
+    allowed("format"),
+    refused("hostnames", &LOGGERS),
+    allowed("level"),
+    allowed("no_hostname"),
+    refused("output", &LOGGERS),
+    allowed("sampling"),
+];
+
+/// The lines of `tls`.
+const TLS: &[Word] = &[
+    allowed("alpn"),
+    refused("ca", &ISSUERS),
+    refused("ca_root", &ISSUERS),
+    allowed("ciphers"),
+    parts("client_auth", Any, Named(&[CLIENT_AUTH])),
+    allowed("curves"),
+    refused("dns", &ISSUERS),
+    refused("dns_challenge_override_domain", &ISSUERS),
+    refused("dns_ttl", &ISSUERS),
+    refused("eab", &ISSUERS),
+    refused("force_automate", &ISSUERS),
+    refused("get_certificate", &CERTIFICATES),
+    refused("insecure_secrets_log", &SECRETS_LOG),
+    refused("issuer", &ISSUERS),
+    refused("key_type", &ISSUERS),
+    refused("load", &CERTIFICATES),
+    refused("on_demand", &ISSUERS),
+    refused("propagation_delay", &ISSUERS),
+    refused("propagation_timeout", &ISSUERS),
+    allowed("protocols"),
+    refused("renewal_window_ratio", &ISSUERS),
+    refused("resolvers", &ISSUERS),
+    refused("reuse_private_keys", &ISSUERS),
+];
+
+/// The lines of `client_auth`.
+const CLIENT_AUTH: &[Word] = &[
+    allowed("mode"),
+    parts("trust_pool", Choice(POOLS), Named(&[])),
+    allowed("trusted_ca_cert"),
+    refused("trusted_ca_cert_file", &POOL_FILES),
+    allowed("trusted_leaf_cert"),
+    refused("trusted_leaf_cert_file", &POOL_FILES),
+    parts(
+        "verifier",
+        Choice(&[parts("leaf", Choice(LEAVES), Named(&[LEAVES]))]),
+        Named(&[]),
+    ),
+];
+
+/// Where the certificates of single clients come from.
+const LEAVES: &[Word] = &[
+    refused("file", &POOL_FILES),
+    refused("folder", &POOL_FILES),
+    allowed("pem"),
+];
+
+const SNIPPET: &str = "ask the operator of the cluster for a snippet that does it, and import that";
+
+pub(crate) const NOT_LISTED: Why = Why {
+    reason: "tenants may write only what is known to be safe beside other tenants",
+    instead: SNIPPET,
+};
+
+pub(crate) const FILES: Why = Why {
+    reason: "the files of the proxy belong to all of its tenants",
+    instead: "serve files from a Service of your own: `reverse_proxy NAME`",
+};
+
+const LISTENER: Why = Why {
+    reason: "all sites share the listeners",
+    instead: "leave it out; every site is served on the ports of the cluster's proxy",
+};
+
+const AUTHORITY: Why = Why {
+    reason: "a certificate authority is trusted by more than one tenant",
+    instead: SNIPPET,
+};
+
+const INNER: Why = Why {
+    reason: "the metrics of the proxy tell of all tenants",
+    instead: "leave it out; the operator of the cluster collects them",
+};
+
+const PUSH: Why = Why {
+    reason: "pushed requests count against nobody's limits",
+    instead: "send a `Link` header with `rel=preload`: `header Link \"</app.css>; rel=preload; as=style\"`",
+};
+
+const TEMPLATES: Why = Why {
+    reason: "templates read files and the environment of the proxy",
+    instead: "let the Service behind the proxy render its pages",
+};
+
+const TIMEOUTS: Why = Why {
+    reason: "a connection is shared by the sites that a client asks for on it",
+    instead: "write `read_timeout` and `write_timeout` in the `transport http` of `reverse_proxy`",
+};
+
+const TRACING: Why = Why {
+    reason: "where traces go, and how many, is set for the whole proxy",
+    instead: "leave it out; the operator of the cluster switches tracing on",
+};
+
+const LOGGERS: Why = Why {
+    reason: "loggers and the places that they write to are shared",
+    instead: "leave it out; the access log goes where the operator of the cluster sends it",
+};
+
+const UPSTREAMS: Why = Why {
+    reason: "it could lead requests to addresses other than those of your Services",
+    instead: "name a Service: `reverse_proxy NAME:PORT`",
+};
+
+const TRUSTED_PROXIES: Why = Why {
+    reason: "who is believed about a client's address is decided for the whole cluster",
+    instead: "leave it out; the operator of the cluster sets `trusted_proxies`",
+};
+
+const VERIFICATION: Why = Why {
+    reason: "a certificate that nobody checks protects nothing",
+    instead: "trust the authority of the upstream: `tls_trust_pool inline`",
+};
+
+const CERTIFICATES: Why = Why {
+    reason: "certificates of files, and accounts, belong to the proxy",
+    instead: "name a Secret in `spec.tls`, or write `tls internal`",
+};
+
+const ISSUERS: Why = Why {
+    reason: "who issues certificates, and how many, is set for the whole cluster",
+    instead: "name a Secret in `spec.tls`, or write `tls internal`",
+};
+
+const SECRETS_LOG: Why = Why {
+    reason: "it writes the keys of connections into a file",
+    instead: "leave it out",
+};
+
+const POOL_FILES: Why = Why {
+    reason: "files, stores and authorities of the proxy are not the tenant's",
+    instead: "write the authority's certificate into the text: `inline { trust_der BASE64 }`",
+};
+
+const ENVIRONMENT: Why = Why {
+    reason: "the environment of the proxy holds secrets of others",
+    instead: "write the value itself, or ask the operator of the cluster for a snippet that holds it",
+};
+
+const SYSTEM: Why = Why {
+    reason: "it tells about the proxy, not about a request",
+    instead: "use a placeholder of the request, such as `{host}` or `{http.request.uuid}`",
+};
+
+const BODY: Why = Why {
+    reason: "it holds whole bodies in memory",
+    instead: "let the Service behind the proxy look at bodies",
+};
+
+const CLIENT_CERTIFICATE: Why = Why {
+    reason: "a whole certificate tells more about a person than an application needs",
+    instead: "use `{tls_client_subject}`, `{tls_client_serial}` or `{tls_client_fingerprint}`",
+};
+
+pub(crate) const FRAMING_FIELDS: Why = Why {
+    reason: "the header says how messages follow each other on a connection, which the proxy knows best",
+    instead: "leave it out",
+};
+
+pub(crate) const FIELD_NAMES: Why = Why {
+    reason: "a name that is made for each request could be that of any header",
+    instead: "write the name of the header itself; its value may have placeholders",
+};
+
+pub(crate) const HOST: Why = Why {
+    reason: "the host decides which site a request belongs to",
+    instead: "tell it to the upstream only: `header_up Host NAME` in `reverse_proxy`",
+};
+
+pub(crate) const RESERVED_VARIABLES: Why = Why {
+    reason: "the operator's snippets find files by the variables `root` and `fs`",
+    instead: "choose another name, without placeholders",
+};
+
+const fn allowed(word: &'static str) -> Word {
+    Word { word, rule: Allowed }
+}
+
+const fn refused(word: &'static str, why: &'static Why) -> Word {
+    let Why { reason, instead } = *why;
+    Word {
+        word,
+        rule: Refused(Why { reason, instead }),
+    }
+}
+
+const fn parts(word: &'static str, rest: Rest, lines: super::Lines) -> Word {
+    Word {
+        word,
+        rule: Rule::Parts(rest, lines),
+    }
+}
+
+const fn placeholders(begin: &'static str, refused: Option<Why>) -> Placeholders {
+    Placeholders { begin, refused }
+}
