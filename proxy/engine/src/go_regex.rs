@@ -60,23 +60,32 @@ impl std::error::Error for RegexError {}
 ///
 /// Groups keep their numbers and names.
 pub fn compile(pattern: &str) -> Result<Regex, RegexError> {
-    let translated = translate(pattern)?;
-    RegexBuilder::new(&translated)
-        .size_limit(MAX_COMPILED)
+    build(&translate(pattern)?, MAX_COMPILED).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => RegexError::new(
+            0,
+            format!("the pattern needs more than {MAX_COMPILED} bytes when compiled"),
+        ),
+        other => RegexError::new(
+            0,
+            format!("the pattern cannot be compiled: {}", last_line(&other)),
+        ),
+    })
+}
+
+/// Whether a text is a pattern that needs more than that many bytes when compiled.
+pub(crate) fn is_larger_than(pattern: &str, bytes: usize) -> bool {
+    let built = translate(pattern).map(|translated| build(&translated, bytes));
+    matches!(built, Ok(Err(regex::Error::CompiledTooBig(_))))
+}
+
+/// Compiles a pattern that is translated already.
+fn build(translated: &str, bytes: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(translated)
+        .size_limit(bytes)
         .dfa_size_limit(MAX_COMPILED)
         // One of our levels is at most a group, an alternation, a concatenation and a repetition of theirs.
         .nest_limit(4 * MAX_DEPTH as u32 + 16)
         .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => RegexError::new(
-                0,
-                format!("the pattern needs more than {MAX_COMPILED} bytes when compiled"),
-            ),
-            other => RegexError::new(
-                0,
-                format!("the pattern cannot be compiled: {}", last_line(&other)),
-            ),
-        })
 }
 
 /// Rewrites a pattern in Go's syntax as one for the `regex` crate that matches the same text.

@@ -12,7 +12,7 @@ use fairway_caddyfile::{
 use super::scope::{Scope, Shared};
 use super::servers::site::Site as ReadSite;
 use super::servers::{flatten, remove_directives_as_addresses};
-use super::{GlobalOptions, SiteValue, options, shorthand};
+use super::{GlobalOptions, SiteValue, options, shorthand, tenancy};
 use crate::cluster::Cluster;
 use crate::config::{Errors, Policy, Route, TlsConnectionPolicy, Written};
 
@@ -125,6 +125,9 @@ pub fn adapt_object(source: Arc<Source>, options: &Options<'_>, cluster: Rc<dyn 
     let named = file.named_routes.iter_mut().map(|route| &mut route.block);
     let blocks = named.chain(file.sites.iter_mut().map(|site| &mut site.block));
     blocks.for_each(shorthand::apply);
+    let named = file.named_routes.iter().map(|route| &route.block);
+    let blocks = named.chain(file.sites.iter().map(|site| &site.block));
+    shared.diagnostics.extend(tenancy::bounded(blocks));
     let File {
         sites, named_routes, ..
     } = file;
@@ -150,6 +153,9 @@ pub fn adapt_lines(source: Arc<Source>, options: &Options<'_>, cluster: Rc<dyn C
         ..Shared::default()
     };
     shorthand::apply(&mut parsed.block);
+    shared
+        .diagnostics
+        .extend(tenancy::bounded([&parsed.block].into_iter()));
     let (mut groups, mut invoked) = (0, Vec::new());
     let routes = Scope::new(&mut shared, &mut groups, &mut invoked).routes(&parsed.block.segments);
     AdaptedLines {

@@ -9,14 +9,18 @@
 #[cfg(test)]
 mod docs;
 mod list;
+mod patterns;
 mod placeholders;
 #[cfg(test)]
 mod tests;
 
 use fairway_caddyfile::{Diagnostic, Located, Segment, Span, Tier, Token};
 
+use crate::template::{Placeholder, Template};
+use crate::values::Size;
 use list::{DIRECTIVES, FRAMING, MATCHERS, NOT_LISTED, VARIABLES};
 
+pub(crate) use patterns::{bounded, is_too_large};
 pub(crate) use placeholders::refused_in_text;
 
 /// A word that a line begins with, and what a tenant may do with it.
@@ -52,6 +56,8 @@ pub(crate) enum Rest {
     Choice(&'static [Word]),
     /// The field of a header comes first, behind a matcher.
     Field(Message),
+    /// A size of at most so many bytes.
+    Size(u64),
     /// Fields of headers, each perhaps with another name: `A>B`.
     CopiedFields,
     /// The name of a variable comes first, behind a matcher.
@@ -175,12 +181,13 @@ impl Judge {
     fn named(&mut self, line: &Line<'_>, lists: &[&[Word]]) {
         let name = line.name.text.as_str();
         let mut words = lists.iter().flat_map(|words| *words);
-        match words.find(|known| known.word == name || known.word == "@" && name.starts_with('@')) {
-            Some(known) => self.line(line, &known.rule),
-            None => {
-                let unlisted = line.tenants().map(|token| refusal(token, line, &NOT_LISTED));
-                self.0.unlisted = self.0.unlisted.take().or(unlisted);
-            }
+        if let Some(known) =
+            words.find(|known| known.word == name || known.word == "@" && name.starts_with('@'))
+        {
+            self.line(line, &known.rule);
+        } else {
+            let unlisted = line.tenants().map(|token| refusal(token, line, &NOT_LISTED));
+            self.0.unlisted = self.0.unlisted.take().or(unlisted);
         }
     }
 
@@ -227,6 +234,12 @@ impl Judge {
             Rest::Field(message) => {
                 let field = line.unmatched().first().filter(|token| by_tenant(token));
                 self.keep(field.and_then(|token| refused_field(token, *message)));
+                self.keep(refused_search(line.unmatched()));
+            }
+            Rest::Size(most) => {
+                let first = line.rest.iter().find(|token| by_tenant(token));
+                let refused = first.filter(|token| is_over(&token.text, *most));
+                self.keep(refused.map(|token| refuse_word(token, &token.text, &list::BUFFERS)));
             }
             Rest::CopiedFields => {
                 let fields = line.rest.iter().filter(|token| by_tenant(token));
@@ -253,6 +266,8 @@ impl Judge {
                     self.placeholders(&line);
                     let refused = by_tenant.then(|| refused_field(&segment.name, Message::Response));
                     self.keep(refused.flatten());
+                    let words: Vec<Token> = [line.name].into_iter().chain(line.rest).cloned().collect();
+                    self.keep(refused_search(&words));
                 }
                 Lines::Copied => {
                     self.placeholders(&line);
@@ -323,6 +338,21 @@ fn refused_field(token: &Token, message: Message) -> Option<Diagnostic> {
     let text = token.text.strip_suffix(':').unwrap_or(&token.text);
     let why = reserved_field(text.trim_start_matches(['+', '-', '?', '>']), message)?;
     Some(refuse_word(token, &token.text, why))
+}
+
+/// Whether the search of `FIELD SEARCH REPLACEMENT` is made anew for each request.
+fn refused_search(words: &[Token]) -> Option<Diagnostic> {
+    let [_, search, _, ..] = words else { return None };
+    let template = Template::new(&search.text);
+    // `a{2}` is none; the names of those that are have dots.
+    let mut names = template.placeholders().map(Placeholder::name);
+    let refused = search.origin.tier == Tier::Tenant && names.any(|name| name.contains('.'));
+    refused.then(|| refuse_word(search, &search.text, &list::SEARCHES))
+}
+
+/// Whether a size is more than tenants may have.
+fn is_over(size: &str, most: u64) -> bool {
+    size == "unlimited" || Size::parse(size).is_ok_and(|size| size.0 > most)
 }
 
 /// The same for a field that is copied into a request, perhaps under another name.

@@ -37,6 +37,10 @@ pub(crate) const MATCHER: Entry = Entry {
 /// The stack on which expressions are compiled. Within the limits of [`scan`], it is more than the parser needs.
 const STACK: usize = 64 * 1024 * 1024;
 
+/// The longest expression in bytes, the most operators, the deepest brackets; for the documentation.
+#[cfg(test)]
+pub(crate) const LIMITS: (usize, usize, usize) = (scan::MAX_LENGTH, scan::MAX_OPERATORS, scan::MAX_DEPTH);
+
 /// The expression: a string, or an object if it has a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Form", into = "Form")]
@@ -130,6 +134,10 @@ fn judge(config: &Config, args: &Args<'_>) -> Result<(), Diagnostic> {
     let refused = texts
         .iter()
         .find_map(|text| tenancy::refused_in_text(text, args.segment()));
+    if texts.iter().any(|text| tenancy::is_too_large(text)) {
+        let message = "a regular expression in it is too large";
+        return Err(args.error("pattern-too-large", message));
+    }
     refused.map_or(Ok(()), Err)
 }
 

@@ -2,7 +2,7 @@
 
 use super::Lines::{Copied, Directives, Fields, Named, Variables};
 use super::Message::{Request, Response, Upstream};
-use super::Rest::{Any, Choice, CopiedFields, Field, Only, Variable};
+use super::Rest::{Any, Choice, CopiedFields, Field, Only, Size, Variable};
 use super::Rule::{Allowed, Refused};
 use super::{Rest, Rule, Why, Word};
 
@@ -114,6 +114,9 @@ pub(crate) const FRAMING: &[&str] = &[
     "upgrade",
 ];
 
+/// The largest buffer of one request, in bytes.
+pub(crate) const BUFFER: u64 = 1 << 20;
+
 /// Variables that handlers of the operator read.
 pub(crate) const VARIABLES: &[&str] = &["fs", "root"];
 
@@ -155,10 +158,10 @@ const PROXY: &[Word] = &[
     allowed("max_fails"),
     allowed("method"),
     allowed("replace_status"),
-    allowed("request_buffers"),
-    allowed("response_buffers"),
+    parts("request_buffers", Size(BUFFER), Named(&[])),
+    parts("response_buffers", Size(BUFFER), Named(&[])),
     allowed("rewrite"),
-    allowed("stream_buffer_size"),
+    parts("stream_buffer_size", Size(BUFFER), Named(&[])),
     allowed("stream_close_delay"),
     allowed("stream_timeout"),
     allowed("to"),
@@ -200,15 +203,15 @@ const TRANSPORT: &[Word] = &[
     allowed("keepalive_interval"),
     refused("local_address", &UPSTREAMS),
     allowed("max_conns_per_host"),
-    allowed("max_response_header"),
+    parts("max_response_header", Size(BUFFER), Named(&[])),
     refused("network_proxy", &UPSTREAMS),
-    refused("proxy_protocol", &UPSTREAMS),
-    allowed("read_buffer"),
+    refused("proxy_protocol", &PROXY_PROTOCOL),
+    parts("read_buffer", Size(BUFFER), Named(&[])),
     allowed("read_timeout"),
     refused("resolvers", &UPSTREAMS),
     allowed("response_header_timeout"),
     allowed("tls"),
-    refused("tls_client_auth", &CERTIFICATES),
+    refused("tls_client_auth", &OWN_CERTIFICATE),
     allowed("tls_curves"),
     allowed("tls_except_ports"),
     refused("tls_insecure_skip_verify", &VERIFICATION),
@@ -218,7 +221,7 @@ const TRANSPORT: &[Word] = &[
     parts("tls_trust_pool", Choice(POOLS), Named(&[])),
     refused("tls_trusted_ca_certs", &POOL_FILES),
     allowed("versions"),
-    allowed("write_buffer"),
+    parts("write_buffer", Size(BUFFER), Named(&[])),
     allowed("write_timeout"),
 ];
 
@@ -366,6 +369,16 @@ const UPSTREAMS: Why = Why {
     instead: "name a Service: `reverse_proxy NAME:PORT`",
 };
 
+const PROXY_PROTOCOL: Why = Why {
+    reason: "connections to upstreams are shared, and it names one client for all of them",
+    instead: "read the client's address from `X-Forwarded-For`",
+};
+
+const OWN_CERTIFICATE: Why = Why {
+    reason: "certificates of files, and accounts, belong to the proxy",
+    instead: SNIPPET,
+};
+
 const TRUSTED_PROXIES: Why = Why {
     reason: "who is believed about a client's address is decided for the whole cluster",
     instead: "leave it out; the operator of the cluster sets `trusted_proxies`",
@@ -419,6 +432,16 @@ const CLIENT_CERTIFICATE: Why = Why {
 pub(crate) const FRAMING_FIELDS: Why = Why {
     reason: "the header says how messages follow each other on a connection, which the proxy knows best",
     instead: "leave it out",
+};
+
+pub(crate) const BUFFERS: Why = Why {
+    reason: "all tenants share the memory of the proxy",
+    instead: "take at most 1MiB, or leave it out: bodies are passed on as they come",
+};
+
+pub(crate) const SEARCHES: Why = Why {
+    reason: "an expression that is made for each request costs as much as a client wants",
+    instead: "write the expression without placeholders; the replacement may have some",
 };
 
 pub(crate) const FIELD_NAMES: Why = Why {
