@@ -71,7 +71,9 @@ impl Patterns {
 
     /// Words of which one is a pattern.
     fn patterns(&mut self, words: &[&Token]) {
-        words.iter().for_each(|word| self.pattern(&word.text, word));
+        for word in words {
+            self.pattern(&word.text, word);
+        }
         if let Some(first) = words.first() {
             self.count(1, first);
         }
