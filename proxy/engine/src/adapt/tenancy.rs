@@ -11,6 +11,7 @@ mod docs;
 mod list;
 mod patterns;
 mod placeholders;
+mod reasons;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,8 @@ use fairway_caddyfile::{Diagnostic, Located, Segment, Span, Tier, Token};
 
 use crate::template::{Placeholder, Template};
 use crate::values::Size;
-use list::{DIRECTIVES, FRAMING, MATCHERS, NOT_LISTED, VARIABLES};
+use list::{DIRECTIVES, FRAMING, MATCHERS, VARIABLES};
+use reasons::NOT_LISTED;
 
 pub(crate) use patterns::{bounded, is_too_large};
 pub(crate) use placeholders::refused_in_text;
@@ -239,7 +241,7 @@ impl Judge {
             Rest::Size(most) => {
                 let first = line.rest.iter().find(|token| by_tenant(token));
                 let refused = first.filter(|token| is_over(&token.text, *most));
-                self.keep(refused.map(|token| refuse_word(token, &token.text, &list::BUFFERS)));
+                self.keep(refused.map(|token| refuse_word(token, &token.text, &reasons::BUFFERS)));
             }
             Rest::CopiedFields => {
                 let fields = line.rest.iter().filter(|token| by_tenant(token));
@@ -330,7 +332,7 @@ fn refuse(at: &impl Located, called: &str, why: &Why) -> Diagnostic {
 
 /// Refuses the function `file` of an expression.
 pub(crate) fn refused_file(at: &impl Located) -> Diagnostic {
-    refuse(at, "file", &list::FILES)
+    refuse(at, "file", &reasons::FILES)
 }
 
 /// Whether an operation on a field may change how a message is framed.
@@ -347,7 +349,7 @@ fn refused_search(words: &[Token]) -> Option<Diagnostic> {
     // `a{2}` is none; the names of those that are have dots.
     let mut names = template.placeholders().map(Placeholder::name);
     let refused = search.origin.tier == Tier::Tenant && names.any(|name| name.contains('.'));
-    refused.then(|| refuse_word(search, &search.text, &list::SEARCHES))
+    refused.then(|| refuse_word(search, &search.text, &reasons::SEARCHES))
 }
 
 /// Whether a size is more than tenants may have.
@@ -366,11 +368,11 @@ fn refused_copy(token: &Token) -> Option<Diagnostic> {
 fn reserved_field(field: &str, message: Message) -> Option<&'static Why> {
     let field = field.to_ascii_lowercase();
     if field.contains('{') {
-        Some(&list::FIELD_NAMES)
+        Some(&reasons::FIELD_NAMES)
     } else if message == Message::Request && field == "host" {
-        Some(&list::HOST)
+        Some(&reasons::HOST)
     } else if FRAMING.iter().any(|framing| fits(&field, framing)) {
-        Some(&list::FRAMING_FIELDS)
+        Some(&reasons::FRAMING_FIELDS)
     } else {
         None
     }
@@ -389,5 +391,5 @@ fn fits(field: &str, framing: &str) -> bool {
 /// Whether a variable is one that handlers of the operator read.
 fn refused_variable(name: &Token) -> Option<Diagnostic> {
     let reserved = VARIABLES.contains(&name.text.as_str()) || name.text.contains('{');
-    reserved.then(|| refuse_word(name, &name.text, &list::RESERVED_VARIABLES))
+    reserved.then(|| refuse_word(name, &name.text, &reasons::RESERVED_VARIABLES))
 }

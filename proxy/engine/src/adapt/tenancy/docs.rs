@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::list::{BUFFER, DIRECTIVES, FRAMING, MATCHERS, PLACEHOLDERS};
-use super::{Lines, Rest, Rule, Why, Word, list, patterns};
+use super::{Lines, Rest, Rule, Why, Word, patterns, reasons};
 use crate::matchers::expression;
 
 const INTRODUCTION: &str = "\
@@ -64,19 +64,19 @@ fn page() -> String {
     let fields = quoted(FRAMING.iter().copied());
     let forms = "set, added to, replaced or removed, by name or with `*`";
     for (what, why) in [
-        (format!("{fields}: {forms}"), &list::FRAMING_FIELDS),
-        ("`request_header Host …`".to_owned(), &list::HOST),
+        (format!("{fields}: {forms}"), &reasons::FRAMING_FIELDS),
+        ("`request_header Host …`".to_owned(), &reasons::HOST),
         (
             "a field whose name holds a placeholder".to_owned(),
-            &list::FIELD_NAMES,
+            &reasons::FIELD_NAMES,
         ),
         (
             "`FIELD SEARCH REPLACEMENT` with a placeholder in the search".to_owned(),
-            &list::SEARCHES,
+            &reasons::SEARCHES,
         ),
         (
             "variables `root` and `fs`, and names with placeholders".to_owned(),
-            &list::RESERVED_VARIABLES,
+            &reasons::RESERVED_VARIABLES,
         ),
     ] {
         let _ = writeln!(page, "| {what} | {} | {} |", why.reason, why.instead);

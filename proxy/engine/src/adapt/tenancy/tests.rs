@@ -1,3 +1,7 @@
+mod bounds;
+mod placeholders;
+mod snippets;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -6,7 +10,6 @@ use fairway_caddyfile::{Library, Limits, Options, Origin, Snippet, Snippets, Sou
 use super::list::{DIRECTIVES, MATCHERS};
 use crate::adapt::object::adapt_object;
 use crate::cluster::{Cluster, Notice, ServiceName, ServicePort};
-use crate::test_util::answer;
 use crate::{directives, matchers};
 
 /// A cluster that has every Service and every named route.
@@ -298,58 +301,6 @@ fn matchers_of_the_operator() {
 }
 
 #[test]
-fn placeholders_of_the_operator() {
-    for word in [
-        "{env.HOME}",
-        "{ENV.home}",
-        "{file./etc/passwd}",
-        "{file.a.b}",
-        "{system.hostname}",
-        "{system.wd}",
-        "{http.request.body}",
-        "{http.request.tls.client.certificate_pem}",
-        "{tls_client_certificate_der_base64}",
-        "{http.shutting_down}",
-        "{env.{http.request.header.x}}",
-    ] {
-        check_refused(&format!("header X {word}"), &["1:10"]);
-        check_refused(&format!("respond \"a {word}\""), &["1:12"]);
-    }
-    check_refused("respond \"{\\\"a\\\": {env.X}}\"", &["1:18"]);
-    check_refused("respond <<HTML\n<p>\n{env.X}\nHTML", &["3:1"]);
-    check_refused("respond /{env.X} 1", &["1:10"]);
-    check_refused("handle /{env.X}/* {\n}", &["1:9"]);
-    check_refused("map {host} {a} {\nx {env.X}\n}", &["2:3"]);
-    check_refused("vars a {env.X}", &["1:8"]);
-    check_refused("basic_auth {\n{env.USER} x\n}", &["2:1"]);
-    check_refused("rewrite /{env.X}", &["1:10"]);
-    check_refused("log {\nformat append {\na {env.X}\n}\n}", &["3:3"]);
-    check_refused("reverse_proxy api {\nrewrite /{env.X}\n}", &["2:10"]);
-    check_refused("reverse_proxy api {\n@a header X {env.X}\n}", &["2:13"]);
-    check_refused("reverse_proxy api {\nhealth_headers {\nX {env.X}\n}\n}", &["3:3"]);
-}
-
-#[test]
-fn placeholders_in_matchers() {
-    check_refused("@a path /{env.X}", &["1:10"]);
-    check_refused("@a path /{ENV.x}", &["1:10"]);
-    check_refused("@a {\nheader X {env.X}\n}", &["2:10"]);
-    check_refused("@a vars {env.X} y", &["1:9"]);
-    check_refused("@a not header X {env.X}", &["1:17"]);
-    check_refused("@a remote_ip {env.X}", &["1:14"]);
-    check_refused("@a `{env.X} == 'y'`", &["1:5"]);
-    check_refused("@a expression {env.X} == 'y'", &["1:15"]);
-    // What is no placeholder in the word becomes one in the expression.
-    check_refused("@a `path('\\{env.X}')`", &["1:12"]);
-    check_refused("@a `path('\\x7benv.X}')`", &["1:4"]);
-    check_refused("@a `path('{' + 'env.X}')`", &["1:4"]);
-    check_refused(
-        "@a `{path} == 'a' || !header({'X': ['\\u007bfile./x}']})`",
-        &["1:4"],
-    );
-}
-
-#[test]
 fn variables_of_the_operator() {
     check_refused("vars root /", &["1:6"]);
     check_refused("vars /x fs y", &["1:9"]);
@@ -455,46 +406,6 @@ fn tenants_match() {
 }
 
 #[test]
-fn snippets_of_the_operator_stay_the_operator_s() {
-    let allowed = |lines: &str| {
-        assert!(
-            judged(tenant(), lines)
-                .iter()
-                .all(|told| !told.contains("operator-only")),
-            "{lines}"
-        );
-    };
-    allowed("import files");
-    allowed("import proxy api X-Token");
-    allowed("import around {\nrespond 1\n}");
-    allowed("import secured {\nprotocols tls1.3\n}");
-    allowed("import value {host}");
-    allowed("import match {host}");
-}
-
-#[test]
-fn words_of_tenants_in_snippets_are_the_tenant_s() {
-    for (lines, places) in [
-        ("import files_of ../../etc", &["1:1"][..]),
-        ("import proxy 10.0.0.1:1 X", &["1:14"]),
-        ("import proxy api Connection", &["1:18"]),
-        ("import proxy api X {\nresolvers 1.1.1.1\n}", &["2:1"]),
-        ("import around {\nroot /\n}", &["2:1"]),
-        ("import around {\nrespond {env.X}\n}", &["2:9"]),
-        ("import secured {\non_demand\n}", &["2:1"]),
-        ("import value {env.X}", &["1:14"]),
-        ("import value a{file./x}", &["1:15"]),
-        ("import match {env.X}", &["1:1"]),
-    ] {
-        let expected: Vec<String> = places
-            .iter()
-            .map(|place| format!("operator-only {place}"))
-            .collect();
-        assert_eq!(judged(tenant(), lines), expected, "{lines}");
-    }
-}
-
-#[test]
 fn what_the_parser_knows_better_is_left_to_it() {
     for (lines, expected) in [
         ("respnd {env.X}", "unknown-directive 1:1"),
@@ -507,144 +418,5 @@ fn what_the_parser_knows_better_is_left_to_it() {
         ("reverse_proxy api {\ntransport htp\n}", "invalid-value 2:11"),
     ] {
         assert_eq!(judged(tenant(), lines), [expected], "{lines}");
-    }
-}
-
-#[test]
-fn buffers_are_bounded() {
-    check_refused("reverse_proxy api {\nrequest_buffers unlimited\n}", &["2:17"]);
-    check_refused("reverse_proxy api {\nresponse_buffers 2MiB\n}", &["2:18"]);
-    check_refused(
-        "reverse_proxy api {\ntransport http {\nread_buffer 1GiB\n}\n}",
-        &["3:13"],
-    );
-    check_allowed("reverse_proxy api {\nrequest_buffers 1MiB\nresponse_buffers 64KiB\n}");
-}
-
-#[test]
-fn searches_are_not_made_for_each_request() {
-    check_refused("header X {query.q} b", &["1:10"]);
-    check_refused("header {\nX a{query.q} b\n}", &["2:3"]);
-    check_refused("request_header @a X {path} b\n@a path /x", &["1:21"]);
-    check_refused("reverse_proxy api {\nheader_down Location {host} x\n}", &["2:22"]);
-    check_allowed("header X a{2,3}.b {path}");
-    check_allowed("header X {path}");
-}
-
-/// A tenant is told this; the operator is told nothing of tenants.
-#[track_caller]
-fn check_bound(lines: &str, expected: &[&str]) {
-    assert_eq!(judged(tenant(), lines), expected, "{lines:.100}");
-    let told = judged(operator(), lines);
-    assert!(!told.iter().any(|told| told.contains("pattern")), "{told:?}");
-}
-
-#[test]
-fn patterns_are_bounded() {
-    let large = "\\w{900}\\w{900}\\w{900}\\w{900}";
-    for (lines, place) in [
-        (format!("@a path_regexp {large}"), "1:16"),
-        (format!("@a path_regexp n {large}"), "1:18"),
-        (format!("@a {{\nnot header_regexp X {large}\n}}"), "2:21"),
-        (format!("uri path_regexp {large} x"), "1:17"),
-        (format!("map {{path}} {{a}} {{\n~{large} x\n}}"), "2:1"),
-        (format!("header X {large} x"), "1:10"),
-        (format!("header {{\nX {large} x\n}}"), "2:3"),
-        (
-            format!("handle {{\nreverse_proxy api {{\nheader_up X {large} x\n}}\n}}"),
-            "3:13",
-        ),
-        (
-            format!("reverse_proxy api {{\nhealth_uri /\nhealth_body {large}\n}}"),
-            "3:13",
-        ),
-    ] {
-        check_bound(&lines, &[&format!("pattern-too-large {place}")]);
-    }
-    let escaped = large.replace('\\', "\\\\");
-    check_bound(
-        &format!("@a `path_regexp('{escaped}')`"),
-        &["pattern-too-large 1:4"],
-    );
-    check_bound(
-        &format!("@a `{{path}}.matches('{escaped}')`"),
-        &["pattern-too-large 1:4"],
-    );
-    check_bound("@a path_regexp ^/(?i)[a-z]{2,30}/\\d+$", &[]);
-}
-
-#[test]
-fn patterns_are_counted() {
-    let many = |count: usize| {
-        let lines: Vec<String> = (0..count).map(|n| format!("@a{n} path_regexp x")).collect();
-        lines.join("\n")
-    };
-    check_bound(&many(200), &[]);
-    check_bound(&many(201), &["too-many-patterns 201:19"]);
-    let expression = format!("@b `{}`", vec!["path_regexp('x')"; 100].join(" || "));
-    check_bound(&format!("{}\n{expression}", many(100)), &[]);
-    check_bound(
-        &format!("{}\n{expression}", many(101)),
-        &["too-many-patterns 102:4"],
-    );
-}
-
-#[test]
-fn expressions_of_any_depth_end() {
-    for expression in [
-        format!("{}true{}", "(".repeat(20_000), ")".repeat(20_000)),
-        format!("1{} == 2", "+1".repeat(20_000)),
-        format!("{{path}}{} == 2", "[0]".repeat(20_000)),
-        format!("'a'{} == 'a'", ".trim()".repeat(20_000)),
-        format!("{}true", "!".repeat(20_000)),
-    ] {
-        // What does not compile is told when the object is compiled.
-        check_bound(&format!("@a `{expression}`"), &[]);
-        let config = matchers::expression::Config {
-            expr: expression,
-            name: String::new(),
-        };
-        assert!(config.compile().is_err());
-    }
-}
-
-/// What a client sends is never filled: it arrives as it was sent.
-#[track_caller]
-fn check_kept(text: &str) {
-    let (_, headers) = answer(text, "GET /?q=%7Benv.PATH%7D\nA: {env.PATH}");
-    assert!(headers.contains("{env.PATH}"), "{text}: {headers}");
-}
-
-#[test]
-fn data_of_a_request_is_never_a_placeholder() {
-    assert!(
-        std::env::var("PATH").is_ok(),
-        "the environment has something to find"
-    );
-    for text in [
-        "header X {http.request.header.a}",
-        "header X {http.request.uri.query.q}",
-        "header X b\nheader >X b {http.request.header.a}\nrespond 204",
-        "map {http.request.header.a} {m} {\n~(.*) ${1}\n}\nheader X {m}",
-        "map {http.request.method} {m} {\ndefault {http.request.header.a}\n}\nheader X {m}",
-        "map {http.request.method} {n} {\ndefault {m}\n}\n\
-         map {http.request.method} {m} {\ndefault {http.request.header.a}\n}\nheader X {n}",
-        "vars v {http.request.header.a}\nheader X {http.vars.v}",
-        "vars v {http.request.header.a}\nroute {\nvars w {http.vars.v}\nheader X {http.vars.w}\n}",
-        "@r header_regexp r A (.*)\nheader @r X {http.regexp.r.1}",
-        "@v vars {http.request.header.a} {http.request.header.a}\nheader @v X {http.request.header.a}",
-        "@e `{http.request.header.a}.startsWith('{env')`\nheader @e X {http.request.header.a}",
-        "respond {http.request.header.a}\nheader X {http.request.header.a}",
-        "error {http.request.header.a} 500\nhandle_errors {\nheader X {http.error.message}\n}",
-    ] {
-        check_kept(text);
-    }
-}
-
-#[test]
-fn the_environment_is_not_pasted_into_a_tenant_s_text() {
-    for lines in ["respond {$HOME}", "respond {$HOME:x}", "{$X} 1"] {
-        let told = judged(tenant(), lines);
-        assert!(told[0].starts_with("tenant-environment 1:"), "{lines}: {told:?}");
     }
 }
