@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fairway_engine::cluster::ServicePort;
-use fairway_engine::config::Config;
+use fairway_engine::compile::CompileError;
+use fairway_engine::config::{Config, Route};
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_server::tls::{SecretPair, Secrets};
 use fairway_server::{Options, Plan, Running};
 
 use crate::endpoints::Endpoints;
 use crate::objects::{Key, Secret};
-use crate::render::{Rendered, Renderer};
+use crate::render::{Rendered, Renderer, unavailable};
 use crate::serving::{self, Prepared};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, State, Verdict};
@@ -128,8 +129,26 @@ impl Control {
         rendered
     }
 
-    fn prepare(&mut self, config: Config) -> anyhow::Result<(Prepared, Plan)> {
-        let prepared = serving::prepare(config, &self.registry, &self.secrets, self.storage.clone())?;
+    /// Compiles a config. Every object was judged by itself; should one still not compile among the others, it alone
+    /// answers 503.
+    fn prepare(&mut self, mut config: Config) -> anyhow::Result<(Prepared, Plan)> {
+        let prepared = loop {
+            let storage = self.storage.clone();
+            match serving::prepare(config.clone(), &self.registry, &self.secrets, storage) {
+                Ok(prepared) => break prepared,
+                Err(error) => {
+                    let id = error
+                        .downcast_ref::<CompileError>()
+                        .and_then(|error| error.id.clone());
+                    match id {
+                        Some(id) if silence(&mut config, &id) => {
+                            tracing::error!(route = %id, error = format!("{error:#}"), "a route answers 503");
+                        }
+                        _ => return Err(error),
+                    }
+                }
+            }
+        };
         let mut plan = prepared.plan.clone();
         for listener in &mut plan.listeners {
             let port = match listener.address.port() {
@@ -188,7 +207,13 @@ impl Control {
             }
             let finding = match told.get(key) {
                 None => {
-                    let message = format!("there is no Secret {key}; handshakes are refused until there is");
+                    let is_served = self.secrets.not_after(&key.namespace, &key.name).is_some();
+                    let until = if is_served {
+                        "what it held last is shown"
+                    } else {
+                        "handshakes are refused until there is"
+                    };
+                    let message = format!("there is no Secret {key}; {until}");
                     Finding::error("secret-not-found", "spec.tls", message)
                 }
                 Some((_, Some(problem))) => {
@@ -231,4 +256,31 @@ impl Control {
             .err()
             .map(|error| error.to_string())
     }
+}
+
+/// Lets a route answer 503; gives whether it did anything else before.
+fn silence(config: &mut Config, id: &str) -> bool {
+    let mut is_changed = false;
+    for server in config
+        .apps
+        .http
+        .iter_mut()
+        .flat_map(|http| http.servers.values_mut())
+    {
+        for route in server
+            .routes
+            .iter_mut()
+            .filter(|route| route.id.as_deref() == Some(id))
+        {
+            let handle = vec![unavailable()];
+            if route.handle != handle {
+                *route = Arc::new(Route {
+                    handle,
+                    ..(**route).clone()
+                });
+                is_changed = true;
+            }
+        }
+    }
+    is_changed
 }

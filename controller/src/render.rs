@@ -25,6 +25,8 @@ use foldhash::fast::FixedState;
 use crate::objects::{CaddyRoute, Ingress, Key};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Finding, State, Verdict};
+pub(crate) use caddy_route::unavailable;
+
 use assemble::{Assembled, Routes, assemble, has_secret};
 use claims::{Won, settle};
 use classes::Classes;
@@ -141,6 +143,7 @@ impl Renderer {
             return part;
         }
         let last_good = self.remembered.remove(&id).and_then(|known| known.last_good);
+        let last_good = last_good.or_else(|| stored(route));
         let serial = self.next();
         let asking = Asking::new(world);
         let (made, asked) = caddy_route::render(route, serial, &asking, last_good);
@@ -194,6 +197,12 @@ impl Renderer {
         self.serial += 1;
         self.serial
     }
+}
+
+/// The last good text of an object, as its status keeps it.
+fn stored(route: &CaddyRoute) -> Option<LastGood> {
+    let kept = route.status.last_good.as_ref()?;
+    Some(caddy_route::restore(kept, &route.metadata.namespace))
 }
 
 /// A hash of fields. The same fields are the same object.
@@ -316,6 +325,7 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
         hosts: hosts.into_iter().map(str::to_owned).collect(),
         secure: secure.into_iter().map(str::to_owned).collect(),
         findings,
+        last_good: part.last_good.clone(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the author of an object is told about it.
 
+use std::sync::Arc;
+
 use fairway_caddyfile::{Diagnostic, Severity};
 use fairway_engine::cluster::Notice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::objects::Key;
 
@@ -22,6 +24,36 @@ pub(crate) struct Verdict {
     pub secure: Vec<String>,
     /// All mistakes and warnings.
     pub findings: Vec<Finding>,
+    /// The text that is served in place of the object's own.
+    #[serde(skip)]
+    pub last_good: Option<Arc<LastGoodText>>,
+}
+
+/// A text that was good, and the snippets of other objects that it imported; as it is kept in the status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct LastGoodText {
+    pub generation: i64,
+    pub caddyfile: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<LastGoodImport>,
+}
+
+/// A snippet: whose it is, its name, and what stands between its braces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LastGoodImport {
+    pub namespace: String,
+    pub name: String,
+    pub caddyfile: String,
+}
+
+impl LastGoodText {
+    /// How much of a status it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let imports = self.imports.iter().map(|import| import.caddyfile.len());
+        self.caddyfile.len() + imports.sum::<usize>()
+    }
 }
 
 /// What is served of an object.

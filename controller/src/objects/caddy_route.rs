@@ -4,12 +4,22 @@ use serde::Deserialize;
 
 use super::Meta;
 use super::ingress::Tls;
+use crate::verdict::LastGoodText;
 
 /// A `CaddyRoute` (`fairway.dev/v1alpha1`).
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct CaddyRoute {
     pub metadata: Meta,
     pub spec: CaddyRouteSpec,
+    #[serde(default)]
+    pub status: CaddyRouteStatus,
+}
+
+/// What is read of a status: all else is only written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct CaddyRouteStatus {
+    pub last_good: Option<LastGoodText>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]

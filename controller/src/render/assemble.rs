@@ -164,6 +164,7 @@ pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> 
         https: Listed::default(),
         policies: Vec::new(),
         connection: Vec::new(),
+        connection_of_all: None,
         routes,
         secure: HashSet::new(),
         bodies: Vec::new(),
@@ -188,12 +189,13 @@ pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> 
         https,
         policies,
         mut connection,
+        connection_of_all,
         routes,
         ..
     } = assembly;
     routes.end_round();
     let (http, mut https) = (http.into_server(80, &named), https.into_server(443, &named));
-    connection.push(TlsConnectionPolicy::default());
+    connection.push(connection_of_all.unwrap_or_default());
     https.tls_connection_policies = Some(connection);
     let mut config = Config::default();
     config.apps.http = Some(Http {
@@ -222,6 +224,8 @@ struct Assembly<'a> {
     https: Listed,
     policies: Vec<Policy>,
     connection: Vec<TlsConnectionPolicy>,
+    /// For names that no site has.
+    connection_of_all: Option<TlsConnectionPolicy>,
     routes: &'a mut Routes,
     /// Hosts of Ingresses that have a certificate.
     secure: HashSet<&'a str>,
@@ -294,16 +298,16 @@ impl<'a> Assembly<'a> {
             self.https.bare.extend(bare.map(ToString::to_string));
         }
         if let Some(policy) = site.tls.as_ref().filter(|_| !won.https.is_empty()) {
-            let matches = json!(
-                won.https
-                    .iter()
-                    .filter(|host| !host.is_empty())
-                    .collect::<Vec<_>>()
-            );
-            self.connection.push(TlsConnectionPolicy {
-                matches: Some(IndexMap::from([("sni".to_owned(), matches)])),
-                ..policy.clone()
-            });
+            let named: Vec<_> = won.https.iter().filter(|host| !host.is_empty()).collect();
+            if named.len() < won.https.len() {
+                self.connection_of_all.get_or_insert_with(|| policy.clone());
+            }
+            if !named.is_empty() {
+                self.connection.push(TlsConnectionPolicy {
+                    matches: Some(IndexMap::from([("sni".to_owned(), json!(named))])),
+                    ..policy.clone()
+                });
+            }
         }
         if let Some(policy) = site.automation.as_ref().filter(|_| !won.https.is_empty()) {
             self.policies.push(Policy {

@@ -3,17 +3,17 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_caddyfile::{Diagnostic, Library, Limits, Nothing, Options};
+use fairway_caddyfile::{Diagnostic, Library, Limits, Nothing, Options, Snippet};
 use fairway_engine::adapt::object::{self, AdaptedObject, adapt_object};
 use fairway_engine::config::{Config, Http, Route, Server, Written};
 use fairway_engine::handlers::{Config as Handler, respond, subroute};
 use indexmap::IndexMap;
 
-use super::definitions::source;
-use super::part::{Address, Asked, LastGood, Named, Part, Scheme, Site};
+use super::definitions::{Defined, source};
+use super::part::{Address, Asked, Imported, LastGood, Named, Part, Scheme, Site};
 use super::world::{Asking, Remembering};
-use crate::objects::CaddyRoute;
-use crate::verdict::{Finding, State};
+use crate::objects::{CaddyRoute, Key};
+use crate::verdict::{Finding, LastGoodImport, LastGoodText, State};
 
 /// What a CaddyRoute becomes, and the text that is good as of now.
 pub(super) struct Made {
@@ -45,6 +45,7 @@ pub(super) fn render(
         };
         let part = part(route, serial, adapted, state, findings);
         let now = LastGood {
+            generation: route.metadata.generation,
             text: text.as_str().into(),
             imported: imported.into(),
         };
@@ -64,7 +65,7 @@ pub(super) fn render(
     };
     let remembering = Remembering {
         today: Rc::clone(asking),
-        imported: Rc::clone(&good.imported),
+        imported: Arc::clone(&good.imported),
     };
     let (adapted, old_mistakes) = adapt(route, &good.text, &remembering, asking);
     asked.extend(asking.take().questions);
@@ -84,7 +85,15 @@ pub(super) fn render(
                 .map(Finding::diagnostic),
         );
     }
-    let part = part(route, serial, adapted, state, findings);
+    let mut part = part(route, serial, adapted, state, findings);
+    let kept = kept(&good);
+    if kept.bytes() > fairway_crds::bounds::CADDYFILE {
+        let message = "the last good text and what it imports are too large to be kept over a restart";
+        let finding = Finding::warning("last-good-not-kept", "spec.caddyfile", message);
+        part.findings.push(finding.help("mend the text before that"));
+    } else {
+        part.last_good = Some(Arc::new(kept));
+    }
     (
         Made {
             part,
@@ -92,6 +101,59 @@ pub(super) fn render(
         },
         asked,
     )
+}
+
+/// A good text as it is kept in the status.
+fn kept(good: &LastGood) -> LastGoodText {
+    let imports = good.imported.iter().map(|imported| LastGoodImport {
+        namespace: imported.namespace.to_string(),
+        name: imported.name.to_string(),
+        caddyfile: body(&imported.snippet).to_owned(),
+    });
+    let mut imports: Vec<LastGoodImport> = imports.collect();
+    imports.sort();
+    imports.dedup();
+    LastGoodText {
+        generation: good.generation,
+        caddyfile: good.text.to_string(),
+        imports,
+    }
+}
+
+/// What stands between the braces of a snippet.
+fn body(snippet: &Snippet) -> &str {
+    let (Some(first), Some(last)) = (snippet.body.first(), snippet.body.last()) else {
+        return "";
+    };
+    let text = first.span.source.text();
+    text.get(first.span.start as usize..last.span.end as usize)
+        .unwrap_or_default()
+}
+
+/// A good text as it was kept in the status. Anybody who may write it may have forged it: a snippet of another
+/// namespace is not taken from there.
+pub(super) fn restore(kept: &LastGoodText, namespace: &str) -> LastGood {
+    let imported = kept.imports.iter().filter_map(|import| {
+        let LastGoodImport {
+            namespace: owner,
+            name,
+            caddyfile,
+        } = import;
+        let key = Key::new(owner, name);
+        let source = source(&key, &format!("({name}) {{\n{caddyfile}\n}}\n"));
+        let snippet = Defined::of(source).only_snippet()?;
+        Some(Imported {
+            namespace: owner.as_str().into(),
+            name: name.as_str().into(),
+            snippet,
+            is_trusted: owner == namespace,
+        })
+    });
+    LastGood {
+        generation: kept.generation,
+        text: kept.caddyfile.as_str().into(),
+        imported: imported.collect(),
+    }
 }
 
 fn adapt(
@@ -215,12 +277,11 @@ pub(super) fn check(routes: Vec<Route>, invoked: &[String]) -> Result<(), String
         servers: [("check".to_owned(), server)].into_iter().collect(),
         ..Http::default()
     });
-    let compiled = fairway_engine::compile(&config, &fairway_engine::Registry::default());
-    compiled.map(drop).map_err(|error| error.message)
+    fairway_engine::compile::check(&config).map_err(|error| error.message)
 }
 
 /// The answer of a site that breaks a rule.
-pub(super) fn unavailable() -> Handler {
+pub(crate) fn unavailable() -> Handler {
     Handler::StaticResponse(respond::Config {
         status_code: "503".into(),
         ..respond::Config::default()
@@ -281,6 +342,7 @@ fn part(
             .collect(),
         findings,
         state,
+        last_good: None,
         key,
     }
 }

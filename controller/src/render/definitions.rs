@@ -13,6 +13,7 @@ use crate::objects::{CaddyRoute, Key};
 pub(super) struct Defined {
     pub snippets: Vec<Arc<Snippet>>,
     pub named_routes: Vec<String>,
+    pub sites: usize,
     /// Whether its text could not be read to the end, so that something may be missing.
     pub is_broken: bool,
 }
@@ -28,6 +29,7 @@ impl Defined {
         let foreign = ["unknown-snippet", "snippet-refused", "tenant-file-import"];
         let mut mistakes = parsed.diagnostics.iter().filter(|found| found.is_error());
         Self {
+            sites: parsed.file.sites.len(),
             is_broken: mistakes.any(|found| !foreign.contains(&found.code)),
             snippets: parsed.file.snippets.iter().cloned().collect(),
             named_routes: parsed
@@ -37,6 +39,12 @@ impl Defined {
                 .map(|route| route.name.text)
                 .collect(),
         }
+    }
+
+    /// The snippet, if there is one and nothing else.
+    pub(super) fn only_snippet(mut self) -> Option<Arc<Snippet>> {
+        let is_only = self.snippets.len() == 1 && self.sites == 0 && self.named_routes.is_empty();
+        self.snippets.pop().filter(|_| is_only && !self.is_broken)
     }
 
     pub(super) fn snippet(&self, name: &str) -> Option<&Arc<Snippet>> {

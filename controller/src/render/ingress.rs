@@ -59,6 +59,7 @@ pub(super) fn render(ingress: &Ingress, serial: u64, asking: &Rc<Asking>) -> (Pa
             .collect(),
         findings,
         state,
+        last_good: None,
         key,
     };
     (part, asking.take().questions)

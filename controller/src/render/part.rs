@@ -9,7 +9,7 @@ use fairway_engine::handlers;
 
 use super::world::Question;
 use crate::objects::Key;
-use crate::verdict::{Finding, State};
+use crate::verdict::{Finding, LastGoodText, State};
 
 /// The part of one object.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Part {
     pub findings: Vec<Finding>,
     /// What is served of it, as far as it depends on itself alone.
     pub state: State,
+    /// The text that is served in place of its own.
+    pub last_good: Option<Arc<LastGoodText>>,
 }
 
 /// A site of a CaddyRoute.
@@ -100,13 +102,25 @@ pub(super) struct Remembered {
 /// A text that was good once, and all that it imported then.
 #[derive(Clone, Debug)]
 pub(super) struct LastGood {
-    pub text: Rc<str>,
-    pub imported: Rc<[(Question, Arc<Snippet>)]>,
+    /// The generation of the object that had it.
+    pub generation: i64,
+    pub text: Arc<str>,
+    pub imported: Arc<[Imported]>,
+}
+
+/// A snippet of another object, as it was when it was imported.
+#[derive(Clone, Debug)]
+pub(super) struct Imported {
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    pub snippet: Arc<Snippet>,
+    /// Whether it is known to be what its own namespace wrote. What stands in a status may be forged, and would speak
+    /// for that namespace.
+    pub is_trusted: bool,
 }
 
 /// What was asked, and what came in by it.
 pub(super) struct Asked {
     pub questions: Vec<(Question, u64)>,
-    /// The snippets that were imported, by the questions that found them.
-    pub imported: Vec<(Question, Arc<Snippet>)>,
+    pub imported: Vec<Imported>,
 }

@@ -176,6 +176,57 @@ fn a_broken_text_gives_way_to_the_last_good_one() {
     assert_eq!(judged(&cold), ["CaddyRoute a/site Refused: unknown-directive"]);
 }
 
+/// A route as it is read after a restart: with what its status keeps.
+fn after_restart(mut object: Value, verdict: &Verdict) -> Value {
+    object["status"] = json!({ "lastGood": verdict.last_good });
+    object
+}
+
+#[test]
+fn a_restart_finds_the_last_good_text_in_the_status() {
+    let lib = |text: &str| route("a/lib", 1, text);
+    let user = |text: &str| route("a/site", 2, text);
+    let good_user = "x.test {\nimport hello\nrespond 1\n}";
+    let mut renderer = Renderer::default();
+    let good = renderer.render(&snapshot(&[lib("(hello) {\nheader X y\n}"), user(good_user)]));
+    // Both are broken, and then the process starts anew.
+    let (lib, user) = (lib("(hello) {\nheadr X y\n}"), user("x.test {\nrespnd 1\n}"));
+    let broken = renderer.render(&snapshot(&[lib.clone(), user.clone()]));
+    assert_eq!(broken.config, good.config);
+    let user = after_restart(user, &broken.verdicts[1]);
+    let restarted = Renderer::default().render(&snapshot(&[lib, user]));
+    assert_eq!(restarted.config, good.config);
+    assert_eq!(
+        judged(&restarted),
+        ["CaddyRoute a/site LastGood: unknown-directive"]
+    );
+}
+
+#[test]
+fn a_forged_last_good_text_grants_nothing() {
+    let forged = |caddyfile: &str, imports: Value| {
+        let mut object = route("a/site", 1, "x.test {\nrespnd 1\n}");
+        object["status"] = json!({"lastGood": {"caddyfile": caddyfile, "imports": imports}});
+        judged(&Renderer::default().render(&snapshot(&[object]))).concat()
+    };
+    let refused = "CaddyRoute a/site Unavailable: unknown-directive ";
+    assert_eq!(
+        forged("x.test {\nfile_server\n}", json!([])),
+        format!("{refused}operator-only")
+    );
+    // A snippet in the name of another namespace is not taken from here.
+    let foreign = json!([{"namespace": "b", "name": "s", "caddyfile": "reverse_proxy web"}]);
+    assert_eq!(
+        forged("x.test {\nimport b/s\n}", foreign),
+        format!("{refused}unknown-snippet")
+    );
+    let escaped = json!([{"namespace": "a", "name": "s", "caddyfile": "}\ny.test {\nrespond 1"}]);
+    assert_eq!(
+        forged("x.test {\nimport s\n}", escaped),
+        format!("{refused}unknown-snippet")
+    );
+}
+
 #[test]
 fn a_text_that_breaks_a_rule_answers_503() {
     let mut renderer = Renderer::default();

@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
 use super::definitions::Definitions;
-use super::part::Asked;
+use super::part::{Asked, Imported};
 use crate::objects::Key;
 use crate::snapshot::Snapshot;
 
@@ -106,7 +106,7 @@ impl World {
         {
             return Ok(Arc::clone(own));
         }
-        let (namespace, plain) = name.split_once('/').unwrap_or((&from.namespace, name));
+        let (namespace, plain) = full_name(name, from);
         let Some(found) = self.definitions.snippet(namespace, plain) else {
             return Err(None);
         };
@@ -118,7 +118,7 @@ impl World {
 
     /// The full name of a named route.
     fn named_route(&self, name: &str, from: &Asker) -> Result<String, Notice> {
-        let (namespace, plain) = name.split_once('/').unwrap_or((&from.namespace, name));
+        let (namespace, plain) = full_name(name, from);
         let Some(found) = self.definitions.named_route(namespace, plain) else {
             let known = self.definitions.named_routes_for(&from.namespace);
             return Err(Notice {
@@ -237,6 +237,11 @@ impl World {
     }
 }
 
+/// The namespace and the name that a name means to somebody.
+fn full_name<'n>(name: &'n str, from: &'n Asker) -> (&'n str, &'n str) {
+    name.split_once('/').unwrap_or((&from.namespace, name))
+}
+
 fn not_exported(what: &str, namespace: &str, name: &str, from: &str) -> String {
     format!(
         "the {what} `{namespace}/{name}` is not exported to the namespace `{from}`; its object may say so in `exportTo`"
@@ -248,8 +253,7 @@ fn not_exported(what: &str, namespace: &str, name: &str, from: &str) -> String {
 pub(super) struct Asking {
     world: Rc<World>,
     asked: RefCell<HashMap<Question, u64>>,
-    /// The snippets that were found, with the names and askers that found them.
-    imported: RefCell<Vec<(Question, Arc<Snippet>)>>,
+    imported: RefCell<Vec<Imported>>,
 }
 
 impl Asking {
@@ -290,9 +294,13 @@ impl Library for Asking {
         };
         let found = self.world.snippet(name, &from).ok();
         if let Some(found) = &found {
-            self.imported
-                .borrow_mut()
-                .push((question.clone(), Arc::clone(found)));
+            let (namespace, plain) = full_name(name, &from);
+            self.imported.borrow_mut().push(Imported {
+                namespace: namespace.into(),
+                name: plain.into(),
+                snippet: Arc::clone(found),
+                is_trusted: true,
+            });
         }
         self.note(question);
         found
@@ -337,29 +345,25 @@ impl Cluster for Asking {
 #[derive(Debug)]
 pub(super) struct Remembering {
     pub today: Rc<Asking>,
-    pub imported: Rc<[(Question, Arc<Snippet>)]>,
+    pub imported: Arc<[Imported]>,
 }
 
 impl Library for Remembering {
     fn snippet(&self, name: &str, from: &Origin) -> Option<Arc<Snippet>> {
-        let from_then = Asker::of(from);
-        let question = Question::Snippet {
+        let from = Asker::of(from);
+        self.today.note(Question::Snippet {
             name: name.into(),
-            from: from_then.clone(),
-        };
-        self.today.note(question.clone());
+            from: from.clone(),
+        });
+        let today = self.today.world.snippet(name, &from);
         // A grant that was revoked counts at once.
-        if self
-            .today
-            .world
-            .snippet(name, &from_then)
-            .is_err_and(|refusal| refusal.is_some())
-        {
+        if matches!(today, Err(Some(_))) {
             return None;
         }
-        let mut then = self.imported.iter();
-        then.find(|(known, _)| *known == question)
-            .map(|(_, snippet)| Arc::clone(snippet))
+        let (namespace, plain) = full_name(name, &from);
+        let mut then = self.imported.iter().filter(|then| then.is_trusted);
+        let then = then.find(|then| *then.namespace == *namespace && *then.name == *plain);
+        then.map(|then| Arc::clone(&then.snippet)).or(today.ok())
     }
 
     fn refusal(&self, name: &str, from: &Origin) -> Option<String> {

@@ -64,6 +64,9 @@ pub(super) fn of_caddy_route(verdict: &Verdict, stored: &Value) -> Value {
         };
         status["hostSummary"] = json!(format!("{}{more}", hosts[..hosts.len().min(3)].join(", ")));
     }
+    if let Some(text) = &verdict.last_good {
+        status["lastGood"] = json!(text);
+    }
     let mut findings: Vec<&Finding> = verdict.findings.iter().collect();
     findings.sort_by_key(|finding| !finding.is_error());
     if !findings.is_empty() {
@@ -102,7 +105,7 @@ pub(super) fn of_ingress(verdict: &Verdict, addresses: &[Value]) -> Value {
 pub(super) fn is_written(status: &Value, stored: &Value) -> bool {
     match (status, stored) {
         (Value::Object(wanted), stored) => {
-            let mut ours = ["hosts", "hostSummary", "diagnostics", "loadBalancer"].iter();
+            let mut ours = ["hosts", "hostSummary", "diagnostics", "lastGood", "loadBalancer"].iter();
             // What was ours and is no longer wanted has to go.
             let is_left = ours.any(|name| !wanted.contains_key(*name) && has_content(&stored[*name]));
             !is_left && wanted.iter().all(|(name, value)| stored[name] == *value)
@@ -206,6 +209,7 @@ mod tests {
             hosts: vec!["a.test".into(), String::new()],
             secure: vec!["a.test".into()],
             findings,
+            last_good: None,
         }
     }
 
