@@ -128,6 +128,8 @@ pub fn adapt_object(source: Arc<Source>, options: &Options<'_>, cluster: Rc<dyn 
     let named = file.named_routes.iter().map(|route| &route.block);
     let blocks = named.chain(file.sites.iter().map(|site| &site.block));
     shared.diagnostics.extend(tenancy::bounded(blocks));
+    let refused = tenancy::judge_addresses(file.sites.iter());
+    shared.diagnostics.extend(refused);
     let File {
         sites, named_routes, ..
     } = file;

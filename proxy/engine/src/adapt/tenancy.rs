@@ -15,7 +15,7 @@ mod reasons;
 #[cfg(test)]
 mod tests;
 
-use fairway_caddyfile::{Diagnostic, Located, Segment, Span, Tier, Token};
+use fairway_caddyfile::{Diagnostic, Located, Segment, Site, Span, Tier, Token};
 
 use crate::template::{Placeholder, Template};
 use crate::values::Size;
@@ -110,6 +110,12 @@ pub(crate) fn judge(directive: &Segment) -> Judgement {
         judge.named(&Line::of(directive), &[DIRECTIVES]);
     }
     judge.0
+}
+
+/// The placeholders in the addresses of sites that their authors may not write.
+pub(crate) fn judge_addresses<'s>(sites: impl Iterator<Item = &'s Site>) -> Vec<Diagnostic> {
+    let keys = sites.flat_map(|site| &site.keys);
+    keys.filter_map(placeholders::refused_anywhere).collect()
 }
 
 /// Judges a line of a matcher.

@@ -54,7 +54,7 @@ impl Patterns {
             self.count(calls, word);
         }
         let holder = HOLDERS.iter().find(|(name, _)| *name == segment.name.text);
-        if let Some(at) = words.iter().position(|word| word.text.ends_with("_regexp")) {
+        if let Some(at) = words.iter().position(|word| word.text.ends_with("regexp")) {
             self.patterns(&words[at + 1..]);
         } else if let Some((_, least)) = holder.filter(|(_, least)| segment.args.len() >= *least) {
             debug_assert!(*least > 0);

@@ -1,6 +1,6 @@
 //! Placeholders in a tenant's words, and in what a client sends.
 
-use super::{check_refused, judged, tenant};
+use super::{check_refused, judged, operator, tenant};
 use crate::test_util::answer;
 
 #[test]
@@ -53,6 +53,28 @@ fn placeholders_in_matchers() {
         "@a `{path} == 'a' || !header({'X': ['\\u007bfile./x}']})`",
         &["1:4"],
     );
+}
+
+#[test]
+fn placeholders_in_addresses() {
+    for (address, place) in [
+        ("{env.HOST}", "2:9"),
+        ("{env.HOST}.test", "2:9"),
+        ("http://a{ENV.x}", "2:17"),
+    ] {
+        // Behind the brace of the site before it.
+        let lines = format!("}}\nb.test, {address} {{");
+        let told = judged(tenant(), &lines);
+        assert!(
+            told.contains(&format!("operator-only {place}")),
+            "{address}: {told:?}"
+        );
+        assert!(
+            !judged(operator(), &lines)
+                .iter()
+                .any(|told| told.starts_with("operator-only"))
+        );
+    }
 }
 
 /// What a client sends is never filled: it arrives as it was sent.
