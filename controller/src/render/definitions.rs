@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fairway_caddyfile::{Limits, Options, Origin, Snippet, Source, parse};
 
+use super::fingerprint;
 use crate::objects::{CaddyRoute, Key};
 
 /// What one object defines.
@@ -16,6 +17,9 @@ pub(super) struct Defined {
     pub sites: usize,
     /// Whether its text could not be read to the end, so that something may be missing.
     pub is_broken: bool,
+    /// A hash of the text and the object that it belongs to. What is the same by this is the same; an address would
+    /// not tell, because it is used again.
+    pub version: u64,
 }
 
 impl Defined {
@@ -25,12 +29,14 @@ impl Defined {
             limits: Limits::object(),
             ..Options::default()
         };
+        let version = fingerprint(&(source.name(), source.text()));
         let parsed = parse(source, &options);
         let foreign = ["unknown-snippet", "snippet-refused", "tenant-file-import"];
         let mut mistakes = parsed.diagnostics.iter().filter(|found| found.is_error());
         Self {
             sites: parsed.file.sites.len(),
             is_broken: mistakes.any(|found| !foreign.contains(&found.code)),
+            version,
             snippets: parsed.file.snippets.iter().cloned().collect(),
             named_routes: parsed
                 .file
@@ -56,6 +62,8 @@ impl Defined {
 #[derive(Debug)]
 pub(super) struct Definition<T> {
     pub value: T,
+    /// That of the text in which it stands.
+    pub version: u64,
     pub owner: Arc<CaddyRoute>,
 }
 
@@ -100,6 +108,7 @@ impl Definitions {
             } else {
                 let definition = Definition {
                     value: Arc::clone(snippet),
+                    version: defined.version,
                     owner: Arc::clone(owner),
                 };
                 self.snippets.insert(id, definition);
@@ -115,6 +124,7 @@ impl Definitions {
                     id,
                     Definition {
                         value: (),
+                        version: defined.version,
                         owner: Arc::clone(owner),
                     },
                 );

@@ -237,6 +237,28 @@ fn a_text_that_breaks_a_rule_answers_503() {
     assert!(json.contains(r#""status_code":503"#), "{json}");
 }
 
+/// Each new text may lie where the one before lay; it is another one all the same.
+#[test]
+fn a_changed_snippet_reaches_all_who_import_it_every_time() {
+    let importing = |name: &str, host: &str| {
+        let mut ingress = ingress(name, 2, host, "/");
+        ingress["metadata"]["annotations"] = json!({"fairway.dev/import": "hello"});
+        ingress
+    };
+    let mut renderer = Renderer::default();
+    for round in 100..200 {
+        let lib = route("a/lib", 1, &format!("(hello) {{\nheader X-Round {round}\n}}"));
+        let rendered = renderer.render(&snapshot(&[
+            service("a/web"),
+            lib,
+            importing("a/one", "one.test"),
+            importing("a/two", "two.test"),
+        ]));
+        let json = serde_json::to_string(&rendered.config).unwrap();
+        assert_eq!(json.matches(&format!("[\"{round}\"]")).count(), 2, "{json}");
+    }
+}
+
 #[test]
 fn a_snippet_is_used_as_it_was_while_its_own_object_is_broken() {
     let exporter = |text: &str| route("a/lib", 1, text);

@@ -72,8 +72,7 @@ impl World {
         let mut hasher = FixedState::default().build_hasher();
         match question {
             Question::Snippet { name, from } => match self.snippet(name, from) {
-                // The body's tokens live as long as this world and the one before, so the address tells.
-                Ok(snippet) => Arc::as_ptr(&snippet).hash(&mut hasher),
+                Ok((_, version)) => version.hash(&mut hasher),
                 Err(refusal) => refusal.hash(&mut hasher),
             },
             Question::NamedRoute { name, from } => match self.named_route(name, from) {
@@ -97,21 +96,19 @@ impl World {
         hasher.finish()
     }
 
-    /// The snippet, or why there is none.
-    fn snippet(&self, name: &str, from: &Asker) -> Result<Arc<Snippet>, Option<String>> {
-        if let Some(own) = self
-            .definitions
-            .of_object(&from.object)
-            .and_then(|own| own.snippet(name))
+    /// The snippet and the version of its text, or why there is none.
+    fn snippet(&self, name: &str, from: &Asker) -> Result<(Arc<Snippet>, u64), Option<String>> {
+        if let Some(own) = self.definitions.of_object(&from.object)
+            && let Some(snippet) = own.snippet(name)
         {
-            return Ok(Arc::clone(own));
+            return Ok((Arc::clone(snippet), own.version));
         }
         let (namespace, plain) = full_name(name, from);
         let Some(found) = self.definitions.snippet(namespace, plain) else {
             return Err(None);
         };
         if found.may_use(&from.namespace) {
-            return Ok(Arc::clone(&found.value));
+            return Ok((Arc::clone(&found.value), found.version));
         }
         Err(Some(not_exported("snippet", namespace, plain, &from.namespace)))
     }
@@ -293,6 +290,7 @@ impl Library for Asking {
             from: from.clone(),
         };
         let found = self.world.snippet(name, &from).ok();
+        let found = found.map(|(snippet, _)| snippet);
         if let Some(found) = &found {
             let (namespace, plain) = full_name(name, &from);
             self.imported.borrow_mut().push(Imported {
