@@ -566,7 +566,8 @@ fn of_hosts(hosts: &[Box<str>]) -> Option<Set> {
     })
 }
 
-fn matches(path: &Path) -> Option<Set> {
+/// The matcher for a path and its host; none for every path of every host.
+pub(super) fn matches(path: &Path) -> Option<Set> {
     let set = Set {
         ingress_path: match (&*path.text, path.is_exact) {
             ("/", false) => None,

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use fairway_caddyfile::{Diagnostic, Library, Limits, Nothing, Options, Snippet};
 use fairway_engine::adapt::object::{self, AdaptedObject, adapt_object};
-use fairway_engine::config::{Config, Http, Route, Server, Written};
+use fairway_engine::config::{Automation, Config, Http, Policy, Route, Server, Tls, Written};
 use fairway_engine::handlers::{Config as Handler, respond, subroute};
+use fairway_engine::matchers::{Set, host};
+use fairway_server::tls::Secrets;
 use indexmap::IndexMap;
 
 use super::definitions::{Defined, source};
 use super::part::{Address, Asked, Imported, LastGood, Named, Part, Scheme, Site};
 use super::world::{Asking, Remembering};
 use crate::objects::{CaddyRoute, Key};
+use crate::serving;
 use crate::verdict::{Finding, LastGoodImport, LastGoodText, State};
 
 /// What a CaddyRoute becomes, and the text that is good as of now.
@@ -257,7 +260,55 @@ fn compile_alone(adapted: &AdaptedObject) -> Option<Diagnostic> {
             return at.map(|at| Diagnostic::error("not-servable", at, error));
         }
     }
-    None
+    adapted.sites.iter().find_map(|site| {
+        let error = check_tls(site).err()?;
+        let at = &site.addresses.first()?.span.0;
+        Some(Diagnostic::error("not-servable", at, error))
+    })
+}
+
+/// Takes what a site says about TLS through the same steps as all sites together, so that none of them fails there.
+fn check_tls(site: &object::Site) -> Result<(), String> {
+    if site.tls.is_none() && site.automation.is_none() {
+        return Ok(());
+    }
+    let hosts = site.addresses.iter().map(|address| address.host.clone());
+    let hosts: Vec<String> = hosts.filter(|host| !host.is_empty()).collect();
+    let server = Server {
+        listen: vec![":443".to_owned()],
+        routes: vec![Arc::new(Route {
+            matches: vec![Set {
+                host: Some(host::Config(hosts.clone())),
+                ..Set::default()
+            }],
+            ..Route::default()
+        })],
+        tls_connection_policies: Some(site.tls.iter().cloned().collect()),
+        ..Server::default()
+    };
+    let policies = site.automation.iter().map(|policy| Policy {
+        subjects: hosts.clone(),
+        ..policy.clone()
+    });
+    let mut config = Config::default();
+    config.apps.tls = Some(Tls {
+        automation: Some(Automation {
+            policies: policies.collect(),
+            ..Automation::default()
+        }),
+        ..Tls::default()
+    });
+    config.apps.http = Some(Http {
+        servers: [("check".to_owned(), server)].into_iter().collect(),
+        ..Http::default()
+    });
+    let prepared = serving::prepare(
+        config,
+        &fairway_engine::Registry::default(),
+        &Secrets::default(),
+        None,
+    );
+    prepared.map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// Compiles routes by themselves.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use fairway_caddyfile::{Diagnostic, Limits, Nothing, Options, Origin, Source, suggest};
 use fairway_engine::adapt::object::{AdaptedLines, adapt_lines};
 use fairway_engine::cluster::{Cluster, ServiceName, ServicePort};
+use fairway_engine::config::Route;
 use fairway_engine::handlers::reverse_proxy::{DynamicUpstreams, KubernetesUpstreams};
 use fairway_engine::handlers::{Config as Handler, invoke, reverse_proxy, subroute};
 
+use super::assemble::matches;
 use super::caddy_route::{check, is_host, unavailable};
 use super::part::{Part, Path};
 use super::world::{Asking, Question};
@@ -184,6 +186,15 @@ impl Rendering<'_> {
                     continue;
                 }
                 let made = self.path(&host, text, is_exact, &path.backend, field);
+                let alone = Route {
+                    matches: matches(&made).into_iter().collect(),
+                    ..Route::default()
+                };
+                if let Err(error) = check(vec![alone], &[]) {
+                    let finding = Finding::error("invalid-path", made.field, error);
+                    self.findings.push(finding);
+                    continue;
+                }
                 paths.push(made);
             }
         }

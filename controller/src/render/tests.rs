@@ -237,6 +237,30 @@ fn a_text_that_breaks_a_rule_answers_503() {
     assert!(json.contains(r#""status_code":503"#), "{json}");
 }
 
+/// Mistakes that are seen only when everything is put together and made ready to be served.
+#[test]
+fn what_cannot_be_served_is_refused_before_it_stops_its_neighbours() {
+    let secure = |lines: &str| {
+        route(
+            "a/site",
+            1,
+            &format!("x.test {{\ntls internal {{\n{lines}\n}}\n}}"),
+        )
+    };
+    for broken in [
+        secure("client_auth {\ntrust_pool inline {\ntrust_der AAAA\n}\n}"),
+        secure("protocols tls1.3 tls1.2"),
+    ] {
+        check(&[broken], &["CaddyRoute a/site Refused: not-servable"], &[]);
+    }
+    check(&[secure("protocols tls1.3")], &[], &["CaddyRoute/a/site#0"]);
+    check(
+        &[service("a/web"), ingress("a/paths", 1, "x.test", "/a/..;/b")],
+        &["Ingress a/paths Refused: invalid-path"],
+        &[],
+    );
+}
+
 /// Each new text may lie where the one before lay; it is another one all the same.
 #[test]
 fn a_changed_snippet_reaches_all_who_import_it_every_time() {
