@@ -121,13 +121,16 @@ struct Listed {
     routes: Vec<(Place, Arc<Route>)>,
     errors: Vec<Route>,
     invoked: BTreeSet<String>,
+    /// The hosts that routes are for.
+    hosts: BTreeSet<Box<str>>,
     /// Hosts for which no certificate may be ordered: they have none, and their handshakes are refused.
     bare: Vec<String>,
 }
 
 impl Listed {
-    fn add(&mut self, place: Place, route: Arc<Route>) {
+    fn add(&mut self, place: Place, route: Arc<Route>, hosts: &[Box<str>]) {
         self.routes.push((place, route));
+        self.hosts.extend(hosts.iter().cloned());
     }
 
     fn into_server(mut self, port: u16, named: &NamedRoutes<'_>) -> Server {
@@ -164,17 +167,11 @@ pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> 
         https: Listed::default(),
         policies: Vec::new(),
         connection: Vec::new(),
-        connection_of_all: None,
         routes,
         secure: HashSet::new(),
         bodies: Vec::new(),
     };
-    for (part, _) in parts.iter().zip(won) {
-        let hosts = part.tls.iter().flat_map(|(hosts, _)| hosts);
-        if !part.paths.is_empty() {
-            assembly.secure.extend(hosts.map(String::as_str));
-        }
-    }
+    assembly.secure = secure(parts, won);
     for (age, (part, won)) in parts.iter().zip(won).enumerate() {
         for (number, (site, won)) in part.sites.iter().zip(&won.sites).enumerate() {
             assembly.site(age, part, number, site, won);
@@ -186,16 +183,25 @@ pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> 
     named.bodies = std::mem::take(&mut assembly.bodies);
     let Assembly {
         http,
-        https,
+        mut https,
         policies,
         mut connection,
-        connection_of_all,
         routes,
         ..
     } = assembly;
     routes.end_round();
+    let has_source: HashSet<&str> = policies
+        .iter()
+        .flat_map(|policy| &policy.subjects)
+        .map(String::as_str)
+        .collect();
+    let bare = https
+        .hosts
+        .iter()
+        .filter(|host| !host.is_empty() && !has_source.contains(&***host));
+    https.bare = bare.map(ToString::to_string).collect();
     let (http, mut https) = (http.into_server(80, &named), https.into_server(443, &named));
-    connection.push(connection_of_all.unwrap_or_default());
+    connection.push(TlsConnectionPolicy::default());
     https.tls_connection_policies = Some(connection);
     let mut config = Config::default();
     config.apps.http = Some(Http {
@@ -224,8 +230,6 @@ struct Assembly<'a> {
     https: Listed,
     policies: Vec<Policy>,
     connection: Vec<TlsConnectionPolicy>,
-    /// For names that no site has.
-    connection_of_all: Option<TlsConnectionPolicy>,
     routes: &'a mut Routes,
     /// Hosts of Ingresses that have a certificate.
     secure: HashSet<&'a str>,
@@ -290,33 +294,24 @@ impl<'a> Assembly<'a> {
                 listed.invoked.insert(name.clone());
             }
             listed.invoked.extend(site.invoked.iter().cloned());
-            listed.add(place(class, &hosts, age), route);
+            listed.add(place(class, &hosts, age), route, &hosts);
         }
         self.redirect(age, part, &name, &won.redirected);
-        if site.automation.is_none() {
-            let bare = won.https.iter().filter(|host| !has_secret(part, host));
-            self.https.bare.extend(bare.map(ToString::to_string));
+        let names = won.https.iter().filter(|host| !host.is_empty());
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        // Without names they would be for all names, those of others among them.
+        if names.is_empty() {
+            return;
         }
-        if let Some(policy) = site.tls.as_ref().filter(|_| !won.https.is_empty()) {
-            let named: Vec<_> = won.https.iter().filter(|host| !host.is_empty()).collect();
-            if named.len() < won.https.len() {
-                self.connection_of_all.get_or_insert_with(|| policy.clone());
-            }
-            if !named.is_empty() {
-                self.connection.push(TlsConnectionPolicy {
-                    matches: Some(IndexMap::from([("sni".to_owned(), json!(named))])),
-                    ..policy.clone()
-                });
-            }
+        if let Some(policy) = &site.tls {
+            self.connection.push(TlsConnectionPolicy {
+                matches: Some(IndexMap::from([("sni".to_owned(), json!(names))])),
+                ..policy.clone()
+            });
         }
-        if let Some(policy) = site.automation.as_ref().filter(|_| !won.https.is_empty()) {
+        if let Some(policy) = &site.automation {
             self.policies.push(Policy {
-                subjects: won
-                    .https
-                    .iter()
-                    .filter(|host| !host.is_empty())
-                    .map(ToString::to_string)
-                    .collect(),
+                subjects: names,
                 ..policy.clone()
             });
         }
@@ -336,7 +331,7 @@ impl<'a> Assembly<'a> {
                 last: 1,
                 ..place(class, &hosts, age)
             };
-            self.http.add(place, route);
+            self.http.add(place, route, &hosts);
         }
     }
 
@@ -369,7 +364,7 @@ impl<'a> Assembly<'a> {
             };
             for listed in lists {
                 listed.invoked.extend(path.invoked.iter().cloned());
-                listed.add(place.clone(), Arc::clone(&route));
+                listed.add(place.clone(), Arc::clone(&route), &hosts);
             }
         }
         let hosts: Vec<Box<str>> = redirected.into_iter().collect();
@@ -435,8 +430,8 @@ impl<'a> Assembly<'a> {
                 last: 3,
                 ..place(Class::of(host), &of_host, 0)
             };
-            self.http.add(place.clone(), Arc::clone(&route));
-            self.https.add(place, route);
+            self.http.add(place.clone(), Arc::clone(&route), &of_host);
+            self.https.add(place, route, &of_host);
         }
     }
 }
@@ -514,6 +509,34 @@ fn cyclic(by_name: &HashMap<&str, &Named>) -> BTreeSet<String> {
         }
     }
     cyclic
+}
+
+/// The hosts of Ingresses that have a certificate: those that some Ingress of the host's own namespace lists. What
+/// others list is of no account.
+fn secure<'p>(parts: &'p [Rc<Part>], won: &[Won]) -> HashSet<&'p str> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut listed: HashSet<(&str, String)> = HashSet::new();
+    for (part, won) in parts.iter().zip(won) {
+        let namespace = &*part.key.namespace;
+        owners.extend(
+            won.paths
+                .iter()
+                .map(|&number| (&*part.paths[number].host, namespace)),
+        );
+        if !part.paths.is_empty() {
+            let hosts = part.tls.iter().flat_map(|(hosts, _)| hosts);
+            listed.extend(hosts.map(|host| (namespace, host.to_ascii_lowercase())));
+        }
+    }
+    let is_listed = |host: &str, namespace: &str| {
+        let wildcard = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        listed.contains(&(namespace, host.to_owned()))
+            || wildcard.is_some_and(|wildcard| listed.contains(&(namespace, wildcard)))
+    };
+    let secure = owners
+        .iter()
+        .filter(|(host, namespace)| is_listed(host, namespace));
+    secure.map(|(host, _)| *host).collect()
 }
 
 /// Whether a part names a Secret with the certificate of a host.

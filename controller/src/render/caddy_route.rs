@@ -174,6 +174,7 @@ fn adapt(
     };
     let mut adapted = adapt_object(source(&key, text), &options, Rc::clone(asking) as _);
     let mut mistakes = std::mem::take(&mut adapted.diagnostics);
+    mistakes.extend(adapted.sites.iter().filter_map(tls_of_every_host));
     for site in &adapted.sites {
         mistakes.extend(
             site.addresses
@@ -185,6 +186,16 @@ fn adapt(
         mistakes.extend(compile_alone(&adapted));
     }
     (adapted, mistakes)
+}
+
+/// A site for every host cannot say how TLS is spoken: handshakes for the hosts of others would follow it.
+fn tls_of_every_host(site: &object::Site) -> Option<Diagnostic> {
+    let address = site.addresses.iter().find(|address| address.host.is_empty())?;
+    let says = site.tls.is_some() || site.automation.is_some();
+    says.then(|| {
+        let message = "`tls` needs a host in every address of its site";
+        Diagnostic::error("tls-without-host", &address.span.0, message).label("stands for every host")
+    })
 }
 
 /// Whether a mistake is the breach of a rule, and not a fault of the text: then no older text helps.

@@ -228,6 +228,13 @@ fn a_forged_last_good_text_grants_nothing() {
 }
 
 #[test]
+fn tls_needs_a_host() {
+    let text = "x.test {\nrespond 1\n}\nhttps:// {\ntls internal\nrespond 2\n}";
+    let rendered = Renderer::default().render(&snapshot(&[route("a/site", 1, text)]));
+    assert_eq!(judged(&rendered), ["CaddyRoute a/site Refused: tls-without-host"]);
+}
+
+#[test]
 fn a_text_that_breaks_a_rule_answers_503() {
     let mut renderer = Renderer::default();
     renderer.render(&snapshot(&[route("a/site", 1, "x.test {\nrespond 1\n}")]));
@@ -258,6 +265,38 @@ fn what_cannot_be_served_is_refused_before_it_stops_its_neighbours() {
         &[service("a/web"), ingress("a/paths", 1, "x.test", "/a/..;/b")],
         &["Ingress a/paths Refused: invalid-path"],
         &[],
+    );
+}
+
+/// What nobody has a certificate for must not ask for one: ordering it would fail, and with it everything else.
+#[test]
+fn hosts_without_a_certificate_are_left_without_one() {
+    let mut listed = ingress("a/listed", 1, "tls.test", "/");
+    listed["spec"]["tls"] = json!([{"hosts": ["tls.test"]}]);
+    let rendered = Renderer::default().render(&snapshot(&[
+        service("a/web"),
+        listed,
+        ingress("a/narrow", 1, "narrow.test", "/path"),
+        ingress("a/wide", 1, "*.test", "/path"),
+        ingress("a/every", 1, "", "/"),
+        route("a/site", 1, "https://site.test {\nrespond 1\n}"),
+    ]));
+    let servers = &rendered.config.apps.http.as_ref().unwrap().servers;
+    let automatic = servers["https"].automatic_https.as_ref().unwrap();
+    assert_eq!(
+        automatic.skip_certificates,
+        ["*.test", "narrow.test", "site.test", "tls.test"]
+    );
+}
+
+#[test]
+fn a_stranger_does_not_turn_a_host_to_https() {
+    let mut stranger = ingress("b/stranger", 2, "x.test", "/stolen");
+    stranger["spec"]["tls"] = json!([{"hosts": ["x.test", "*.test"], "secretName": "any"}]);
+    check(
+        &[service("a/web"), ingress("a/web", 1, "x.test", "/"), stranger],
+        &["Ingress b/stranger Refused: HostConflict"],
+        &["Ingress/a/web#spec.rules[0].http.paths[0]"],
     );
 }
 

@@ -361,7 +361,8 @@ impl Library for Remembering {
         let (namespace, plain) = full_name(name, &from);
         let mut then = self.imported.iter().filter(|then| then.is_trusted);
         let then = then.find(|then| *then.namespace == *namespace && *then.name == *plain);
-        then.map(|then| Arc::clone(&then.snippet)).or(today.ok().map(|(snippet, _)| snippet))
+        then.map(|then| Arc::clone(&then.snippet))
+            .or(today.ok().map(|(snippet, _)| snippet))
     }
 
     fn refusal(&self, name: &str, from: &Origin) -> Option<String> {
