@@ -207,13 +207,14 @@ impl Control {
             }
             let finding = match told.get(key) {
                 None => {
-                    let is_served = self.secrets.not_after(&key.namespace, &key.name).is_some();
-                    let until = if is_served {
-                        "what it held last is shown"
+                    let is_kept = self.secrets.not_after(&key.namespace, &key.name).is_some();
+                    let message = if is_kept {
+                        format!(
+                            "the Secret {key} is gone; its last certificate goes on until the program ends"
+                        )
                     } else {
-                        "handshakes are refused until there is"
+                        format!("there is no Secret {key}; handshakes are refused until there is")
                     };
-                    let message = format!("there is no Secret {key}; {until}");
                     Finding::error("secret-not-found", "spec.tls", message)
                 }
                 Some((_, Some(problem))) => {
