@@ -26,7 +26,8 @@ impl Endpoints {
     }
 
     /// The addresses of a Service port, sorted. Those that are ready; if none is, those that still answer while they
-    /// end. A port that the Service no longer has keeps its addresses as long as the slices have them.
+    /// end. A port that the Service no longer has keeps its addresses as long as the slices have them, and so does a
+    /// named port of a Service that is gone: the slices know its name, too.
     pub(crate) fn of(&mut self, snapshot: &Snapshot, port: &ServicePort) -> Vec<SocketAddr> {
         let service = snapshot.services.get(&Key::new(&port.namespace, &port.name));
         if service.is_some_and(|service| service.spec.kind == "ExternalName") {
@@ -35,7 +36,9 @@ impl Endpoints {
         if let Some(found) = service.and_then(|service| service.port(&port.port)) {
             self.names.insert(port.clone(), found.name.clone());
         }
-        let Some(name) = self.names.get(port) else {
+        let is_name = port.port.parse::<u16>().is_err() && !port.port.is_empty();
+        let of_slices = (service.is_none() && is_name).then(|| String::from(&*port.port));
+        let Some(name) = self.names.get(port).or(of_slices.as_ref()) else {
             return Vec::new();
         };
         let (mut ready, mut serving) = (BTreeSet::new(), BTreeSet::new());
@@ -181,6 +184,18 @@ mod tests {
             &snapshot(&json!(null), &endpoints),
             "80",
             &["10.0.0.1:8080"],
+        );
+        check(
+            &mut Endpoints::default(),
+            &snapshot(&json!(null), &endpoints),
+            "web",
+            &["10.0.0.1:8080"],
+        );
+        check(
+            &mut Endpoints::default(),
+            &snapshot(&json!([]), &endpoints),
+            "web",
+            &[],
         );
         check(&mut finder, &snapshot(&json!(null), &json!([])), "80", &[]);
         check(
