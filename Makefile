@@ -10,7 +10,7 @@ BIN := $(CARGO_TARGET_DIR)/debug/fairway
 CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 
-.PHONY: help build test lint ledger fixtures deny record
+.PHONY: help build demo test lint ledger fixtures deny record
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,11 @@ help: ## list the verbs
 build: ## build the program
 	cargo build --workspace --bins
 	@echo "$(BIN)"
+
+demo: ## build, and show the shop of examples/shop: served, changed under load, broken, repaired
+	@echo "Building; the first time takes some minutes."
+	@cargo build --quiet --workspace --bins
+	@"$(CARGO_TARGET_DIR)/debug/demo"
 
 test: ## run every test; layers: make test LAYERS="unit adapt"
 	@tests/run $(LAYERS)

@@ -14,7 +14,7 @@ mod ports;
 mod process;
 mod record;
 mod rule;
-mod tls;
+pub(crate) mod tls;
 mod upstream;
 mod wire;
 

@@ -6,6 +6,7 @@
 
 pub mod conversation;
 pub mod ledger;
+pub mod manifests;
 mod missing;
 pub mod report;
 mod suite;
@@ -22,7 +23,7 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The `fairway` under test: `FAIRWAY_BIN`, or the one in the build folder this test stands in.
+/// The `fairway` under test: `FAIRWAY_BIN`, or the one in the build folder this test or program stands in.
 ///
 /// An error says in one line what to do about it.
 pub fn fairway() -> Result<PathBuf, String> {
@@ -35,7 +36,9 @@ pub fn fairway() -> Result<PathBuf, String> {
     let own = env::current_exe().map_err(|error| format!("where does this test stand? {error}"))?;
     let path = own
         .parent()
+        .filter(|folder| folder.ends_with("deps"))
         .and_then(Path::parent)
+        .or(own.parent())
         .unwrap_or(Path::new("."))
         .join("fairway");
     if path.is_file() {

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 /// How a handshake is made: with the name asked for, if any, and the protocols offered.
-pub(super) fn client(name: Option<&str>, alpn: &[&str]) -> (Arc<ClientConfig>, ServerName<'static>) {
+pub(crate) fn client(name: Option<&str>, alpn: &[&str]) -> (Arc<ClientConfig>, ServerName<'static>) {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
