@@ -86,6 +86,9 @@ pub struct Route {
     /// The line of a Caddyfile that it comes from.
     #[serde(skip)]
     pub written: Written,
+    /// The lines of handlers that joined it from routes of their own.
+    #[serde(skip)]
+    pub joined: Joined,
 }
 
 impl Route {
@@ -97,6 +100,13 @@ impl Route {
             ..Self::default()
         }
     }
+
+    /// Where one of its handlers was written.
+    pub fn written_at(&self, handler: usize) -> Option<&Span> {
+        let mut joined = self.joined.0.iter().rev();
+        let joined = joined.find(|(first, _)| *first <= handler);
+        joined.map_or(&self.written, |(_, written)| written).0.as_ref()
+    }
 }
 
 /// Where something was written; of no account when configs are compared.
@@ -104,6 +114,17 @@ impl Route {
 pub struct Written(pub Option<Span>);
 
 impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// Where the handlers of a route were written, each line with the number of its first handler, ascending; those before
+/// the first are of the route's own line. Of no account when configs are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Joined(pub Vec<(usize, Written)>);
+
+impl PartialEq for Joined {
     fn eq(&self, _: &Self) -> bool {
         true
     }

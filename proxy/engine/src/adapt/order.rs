@@ -5,7 +5,9 @@
 
 mod go_sort;
 
-use fairway_caddyfile::Segment;
+use std::sync::Arc;
+
+use fairway_caddyfile::{Segment, Span};
 
 use crate::config::{Route, Written};
 use crate::directives::{DIRECTIVES, Parse};
@@ -23,8 +25,9 @@ pub(crate) struct Item {
 impl Item {
     /// The items that a line gives: one for each route if they are for the same requests, else one for all.
     pub(crate) fn of(directive: &'static str, segment: &Segment, mut routes: Vec<Route>) -> Vec<Self> {
+        let written = Written(Some(head(segment)));
         for route in &mut routes {
-            route.written = Written(Some(segment.name.span.clone()));
+            route.written = written.clone();
         }
         let directive = if directive == "handle_path" {
             "handle"
@@ -38,6 +41,17 @@ impl Item {
             vec![item(routes)]
         }
     }
+}
+
+/// A line from its name to its last argument; only the name, if they come from different texts.
+fn head(segment: &Segment) -> Span {
+    let mut head = segment.name.span.clone();
+    if let Some(last) = segment.args.last()
+        && Arc::ptr_eq(&last.span.source, &head.source)
+    {
+        head.end = head.end.max(last.span.end);
+    }
+    head
 }
 
 /// Where `order` puts a directive.

@@ -130,8 +130,11 @@ pub(in crate::adapt) fn flatten(mut routes: Vec<Route>) -> Route {
     if let [only] = &mut *routes
         && only.matches.is_empty()
     {
+        let mut joined = std::mem::take(&mut only.joined);
+        joined.0.insert(0, (0, std::mem::take(&mut only.written)));
         return Route {
             handle: std::mem::take(&mut only.handle),
+            joined,
             ..Route::default()
         };
     }
