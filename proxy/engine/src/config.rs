@@ -8,7 +8,7 @@ mod tls;
 
 use std::sync::Arc;
 
-use fairway_caddyfile::Span;
+use fairway_caddyfile::{Segment, Span};
 use serde::{Deserialize, Serialize};
 
 pub use http::{AutomaticHttps, Errors, Http, IpSource, ListenerWrapper, Logs, Server, TlsConnectionPolicy};
@@ -112,6 +112,19 @@ impl Route {
 /// Where something was written; of no account when configs are compared.
 #[derive(Clone, Debug, Default)]
 pub struct Written(pub Option<Span>);
+
+impl Written {
+    /// The place of a line from its name to its last argument; only of the name, if they come from different texts.
+    pub(crate) fn line(segment: &Segment) -> Self {
+        let mut span = segment.name.span.clone();
+        if let Some(last) = segment.args.last()
+            && Arc::ptr_eq(&last.span.source, &span.source)
+        {
+            span.end = span.end.max(last.span.end);
+        }
+        Self(Some(span))
+    }
+}
 
 impl PartialEq for Written {
     fn eq(&self, _: &Self) -> bool {

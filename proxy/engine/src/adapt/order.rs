@@ -5,9 +5,7 @@
 
 mod go_sort;
 
-use std::sync::Arc;
-
-use fairway_caddyfile::{Segment, Span};
+use fairway_caddyfile::Segment;
 
 use crate::config::{Route, Written};
 use crate::directives::{DIRECTIVES, Parse};
@@ -25,7 +23,7 @@ pub(crate) struct Item {
 impl Item {
     /// The items that a line gives: one for each route if they are for the same requests, else one for all.
     pub(crate) fn of(directive: &'static str, segment: &Segment, mut routes: Vec<Route>) -> Vec<Self> {
-        let written = Written(Some(head(segment)));
+        let written = Written::line(segment);
         for route in &mut routes {
             route.written = written.clone();
         }
@@ -41,17 +39,6 @@ impl Item {
             vec![item(routes)]
         }
     }
-}
-
-/// A line from its name to its last argument; only the name, if they come from different texts.
-fn head(segment: &Segment) -> Span {
-    let mut head = segment.name.span.clone();
-    if let Some(last) = segment.args.last()
-        && Arc::ptr_eq(&last.span.source, &head.source)
-    {
-        head.end = head.end.max(last.span.end);
-    }
-    head
 }
 
 /// Where `order` puts a directive.

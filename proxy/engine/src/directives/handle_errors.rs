@@ -12,7 +12,7 @@ use fairway_caddyfile::{Args, Diagnostic, Quote, Segment, Token};
 
 use super::{Directive, Parse};
 use crate::adapt::{Scope, SiteValue, matcher};
-use crate::config::{Errors, Route};
+use crate::config::{Errors, Route, Written};
 use crate::handlers::Config;
 use crate::matchers::Set;
 
@@ -27,7 +27,10 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<SiteValue>, Di
         Some(first) => Some(matching(&expression(statuses)?, first)?),
         None => None,
     };
-    let route = Route::new(set, Config::Subroute(scope.subroute(&args)));
+    let route = Route {
+        written: Written::line(args.segment()),
+        ..Route::new(set, Config::Subroute(scope.subroute(&args)))
+    };
     Ok(vec![SiteValue::Errors(Errors { routes: vec![route] })])
 }
 
