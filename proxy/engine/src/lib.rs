@@ -19,6 +19,7 @@ pub mod config;
 mod directives;
 pub mod error;
 pub mod exchange;
+pub mod explain;
 pub mod go_regex;
 pub mod handlers;
 pub mod matchers;

@@ -30,6 +30,33 @@ pub enum Served {
     Abort,
 }
 
+/// How a handler ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The next handler goes on.
+    Passes,
+    /// The routes that lie in it go on.
+    Enters,
+    /// It answers, with this status.
+    Answers(StatusCode),
+    /// It closes the connection.
+    Aborts,
+    /// It fails; error routes go on, if there are any. The status is theirs to know.
+    Fails(u16),
+}
+
+impl Outcome {
+    fn of(flow: &Result<Flow<'_>, HandlerError>) -> Self {
+        match flow {
+            Ok(Flow::Next) => Self::Passes,
+            Ok(Flow::Enter(_)) => Self::Enters,
+            Ok(Flow::Respond(response)) => Self::Answers(response.status),
+            Ok(Flow::Abort) => Self::Aborts,
+            Err(error) => Self::Fails(error.status),
+        }
+    }
+}
+
 /// Answers a request. The server is let go of as soon as a route was chosen.
 ///
 /// Dropping the future abandons the request; nothing of it is left.
@@ -289,7 +316,10 @@ impl<'t> Walk<'t> {
                 continue;
             };
             frame.handler = Some(at + 1);
-            match handler.handle(exchange, world).await? {
+            world.begins(route, at);
+            let flow = handler.handle(exchange, world).await;
+            world.ended(Outcome::of(&flow), exchange);
+            match flow? {
                 Flow::Next => {}
                 Flow::Respond(response) => return Ok(Some(End::Response(response))),
                 Flow::Abort => return Ok(Some(End::Abort)),

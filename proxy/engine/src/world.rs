@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::body::Body;
+use crate::exchange::Exchange;
 use crate::handlers::reverse_proxy::transport::Transport;
+use crate::serve::Outcome;
+use crate::table::Route;
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,4 +82,10 @@ pub trait World {
 
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
+
+    /// Told that a handler of a route begins. Only who explains listens.
+    fn begins(&self, _route: &Route, _handler: usize) {}
+
+    /// Told how the handler ended that began last, and the request as it left it. Only who explains listens.
+    fn ended(&self, _outcome: Outcome, _exchange: &Exchange) {}
 }

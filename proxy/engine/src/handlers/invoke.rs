@@ -78,8 +78,12 @@ impl Config {
 }
 
 impl Invoke {
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.0
+    }
+
     pub(crate) fn enter(&self) -> Flow<'_> {
-        Flow::Enter(&self.0)
+        Flow::Enter(self.routes())
     }
 }
 

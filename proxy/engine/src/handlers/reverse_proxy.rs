@@ -72,6 +72,7 @@ use crate::handlers::Flow;
 use crate::handlers::headers::{Apart, CompiledOps, Ops};
 use crate::handlers::rewrite::{self, Rewrite};
 use crate::response_matcher::{self, ResponseMatcher};
+use crate::table::Routes;
 use crate::template::Value;
 use crate::values::status_code_matches;
 use crate::world::{Network, SendError, World};
@@ -245,6 +246,11 @@ impl Config {
 }
 
 impl ReverseProxy {
+    /// The routes of each `handle_response`, in the order of the config.
+    pub(crate) fn responders(&self) -> impl Iterator<Item = Option<&Routes>> {
+        self.responders.iter().map(Responder::routes)
+    }
+
     /// Sends the request on, to several upstreams one after the other if need be. Dropping the future drops the
     /// request that is on its way; that is no failure of its upstream.
     pub(crate) async fn handle<W: World>(

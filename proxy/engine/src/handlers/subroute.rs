@@ -34,8 +34,12 @@ impl Config {
 }
 
 impl Subroute {
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.0
+    }
+
     pub(crate) fn enter(&self) -> Flow<'_> {
-        Flow::Enter(&self.0)
+        Flow::Enter(self.routes())
     }
 }
 

@@ -80,6 +80,14 @@ impl Held {
 }
 
 impl Responder {
+    /// The routes for its responses, if it has some.
+    pub(super) fn routes(&self) -> Option<&Routes> {
+        match &self.action {
+            Action::ReplaceStatus(_) => None,
+            Action::Routes(routes) => Some(routes),
+        }
+    }
+
     pub(super) fn compile(
         config: &ResponseHandler,
         compiler: &mut Compiler<'_>,
