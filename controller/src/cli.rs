@@ -39,6 +39,18 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DIR")]
         manifests: PathBuf,
     },
+    /// Tell which object and which line answers a request
+    ///
+    /// Nothing is sent: the request takes the way of a real one through the config, as far as an upstream, and each line
+    /// that it meets is told. For example:
+    ///
+    ///   fairway explain shop.localhost /api/items --manifests examples/shop
+    ///
+    ///   fairway explain localhost:8080 / --config Caddyfile --method POST --header 'Accept: text/html'
+    ///
+    /// Upstreams are taken to answer 200. Files and passwords are looked at as they are. The client is 127.0.0.1. Exits
+    /// with 1 if nothing answers.
+    Explain(Explain),
     /// Print the custom resource definitions, to be applied to a cluster
     ///
     /// For example: fairway crd | kubectl apply -f -
@@ -156,4 +168,40 @@ pub(crate) struct Fmt {
     /// Print what would change: `-` before lines as they are, `+` before lines as they should be
     #[arg(short, long)]
     pub diff: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The host as the client names it, with its port if that is neither 80 nor 443
+    pub host: String,
+    /// Path and query, such as /api/items?page=2
+    pub path: String,
+    /// Ask the Ingress and CaddyRoute objects of a folder of Kubernetes manifests
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "adapter", "envfile"])]
+    pub manifests: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: Config,
+    /// The method of the request
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// A header of the request; may be given more than once
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The request comes by HTTPS. Without this and --http: by HTTPS if the host is served there, else by HTTP
+    #[arg(long, conflicts_with = "http")]
+    pub https: bool,
+    /// The request comes by HTTP
+    #[arg(long)]
+    pub http: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }

@@ -13,6 +13,7 @@ mod control;
 mod crd;
 mod endpoints;
 mod envfile;
+mod explain;
 mod fmt;
 mod load;
 mod logs;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         cli::Verb::Run(args) if args.is_of_objects() => run_objects::run(&args),
         cli::Verb::Run(args) => run::run(&args),
         cli::Verb::Render { manifests } => render_manifests::render(&manifests),
+        cli::Verb::Explain(args) => explain::explain(&args),
         cli::Verb::Adapt(args) => adapt::adapt(&args),
         cli::Verb::Validate(args) => validate::validate(&args),
         cli::Verb::Fmt(args) => fmt::fmt(&args),
