@@ -9,8 +9,9 @@ export SHARED ?= $(abspath ../shared)
 BIN := $(CARGO_TARGET_DIR)/debug/fairway
 CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
+ROUNDS ?= 12
 
-.PHONY: help build demo test lint ledger fixtures deny record
+.PHONY: help build demo test lint ledger fixtures deny record bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,11 @@ fixtures: build ## run the program over the cases of ../shared with their own ru
 
 deny: $(CACHE)/bin/cargo-deny ## check licenses, banned and doubled crates, and where crates come from
 	"$(CACHE)/bin/cargo-deny" check bans licenses sources
+
+bench: ## compare with nginx and HAProxy on one core; rounds: make bench ROUNDS=24
+	@tests/bench/run
+	cargo build --release --package fairway --bin fairway
+	@tests/bench/run --rounds $(ROUNDS) "$(CARGO_TARGET_DIR)/release/fairway"
 
 record: $(CADDY) ## write the expectations of our own cases anew from real Caddy
 	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet --workspace --test adapt
