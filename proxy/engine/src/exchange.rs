@@ -11,14 +11,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use http::{HeaderMap, Method, Uri, Version};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
 
 use crate::body::Body;
 use crate::error::HandlerError;
 use crate::handlers::Filter;
 use crate::handlers::map::Maps;
-use crate::handlers::reverse_proxy::Held;
+use crate::handlers::reverse_proxy::{Held, Told};
 use crate::matchers::file;
 use crate::paths;
 use crate::template::Value;
@@ -32,6 +33,29 @@ pub struct Connection {
     pub local: SocketAddr,
     /// TLS, if there is any.
     pub tls: Option<Tls>,
+    /// The peer's address as a header's value, made when it is first asked for.
+    forwarded_for: OnceLock<HeaderValue>,
+}
+
+impl Connection {
+    /// A connection from `remote` to `local`.
+    pub fn new(remote: SocketAddr, local: SocketAddr, tls: Option<Tls>) -> Self {
+        Self {
+            remote,
+            local,
+            tls,
+            forwarded_for: OnceLock::new(),
+        }
+    }
+
+    /// The peer's address as it stands in `X-Forwarded-For`.
+    pub(crate) fn forwarded_for(&self) -> HeaderValue {
+        let value = self.forwarded_for.get_or_init(|| {
+            let address = self.remote.ip().to_canonical().to_string();
+            HeaderValue::try_from(address).expect("digits, dots and colons are fit for a header")
+        });
+        value.clone()
+    }
 }
 
 /// What is known of a TLS session.
@@ -113,6 +137,19 @@ impl Target {
         self.uri.query()
     }
 
+    /// The target in origin form, if it needs no change but to lose scheme and host.
+    pub(crate) fn origin_form(&self) -> Option<Uri> {
+        let whole = self.uri.path_and_query().filter(|_| !self.relative)?;
+        if !whole.as_str().starts_with('/') {
+            return None;
+        }
+        Some(if self.uri.authority().is_none() {
+            self.uri.clone()
+        } else {
+            whole.clone().into()
+        })
+    }
+
     /// Path and query as they go on the wire: `/a%20b?c=d`. Only a rewrite to `a` leaves it without a slash in front;
     /// an empty path is a slash here.
     pub fn path_and_query(&self) -> &str {
@@ -135,9 +172,11 @@ pub struct Exchange {
     target: Target,
     /// The host as the client named it, with port; `header_up Host` changes it.
     pub host: Box<str>,
+    /// The value of the `Host` header that came.
+    host_value: Option<HeaderValue>,
     /// The protocol version that the client speaks.
     pub version: Version,
-    /// The request's headers as they are now.
+    /// The request's headers as they are now, without `Host`.
     pub headers: HeaderMap,
     /// What the server attached to the request (an upgrade); goes upstream with it.
     pub extensions: http::Extensions,
@@ -169,6 +208,8 @@ pub struct Exchange {
     pub(crate) files: Vec<(file::Lookup, file::Answer)>,
     /// The error that is handled now.
     pub error: Option<HandlerError>,
+    /// What is known of a request that was sent on.
+    pub(crate) told: Told,
     /// The upstream's response, for the routes of `handle_response`.
     pub(crate) held: Option<Box<Held>>,
     /// Made when it is first asked for.
@@ -178,20 +219,17 @@ pub struct Exchange {
 impl Exchange {
     /// At the start: nothing changed, nothing known of the response.
     pub fn new(request: http::Request<Body>, connection: Arc<Connection>) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let host_value = parts.headers.remove(HOST);
         let host = parts
             .uri
             .authority()
             .map(http::uri::Authority::as_str)
-            .or_else(|| {
-                parts
-                    .headers
-                    .get(http::header::HOST)
-                    .and_then(|host| host.to_str().ok())
-            })
+            .or_else(|| host_value.as_ref().and_then(|host| host.to_str().ok()))
             .unwrap_or_default();
         Self {
             host: host.into(),
+            host_value,
             method: parts.method,
             target: Target::new(parts.uri),
             version: parts.version,
@@ -211,6 +249,7 @@ impl Exchange {
             maps: Maps::default(),
             files: Vec::new(),
             error: None,
+            told: Told::default(),
             held: None,
             uuid: OnceLock::new(),
         }
@@ -261,6 +300,14 @@ impl Exchange {
     fn keep_original(&mut self) {
         if self.original.is_none() {
             self.original = Some(Box::new((self.method.clone(), self.target.clone())));
+        }
+    }
+
+    /// The host as a header's value; `None` if it cannot be one.
+    pub(crate) fn host_value(&self) -> Option<HeaderValue> {
+        match &self.host_value {
+            Some(value) if value.as_bytes() == self.host.as_bytes() => Some(value.clone()),
+            _ => HeaderValue::from_str(&self.host).ok(),
         }
     }
 

@@ -66,11 +66,8 @@ pub(crate) fn exchange(request: &str) -> Exchange {
         let (name, value) = line.split_once(": ").unwrap();
         builder = builder.header(name, value);
     }
-    let connection = Connection {
-        remote: "192.0.2.1:1234".parse().unwrap(),
-        local: "192.0.2.2:80".parse().unwrap(),
-        tls: None,
-    };
+    let (remote, local) = ("192.0.2.1:1234", "192.0.2.2:80");
+    let connection = Connection::new(remote.parse().unwrap(), local.parse().unwrap(), None);
     let mut exchange = Exchange::new(builder.body(Body::Empty).unwrap(), Arc::new(connection));
     exchange.started = Instant::now();
     exchange

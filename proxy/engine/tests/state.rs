@@ -104,11 +104,8 @@ impl Fairway {
     /// Sends a request to a host of the last server; the response is still being read as long as it is held.
     fn ask(&self, host: &str) -> (String, http::Response<Body>) {
         let request = http::Request::builder().uri(format!("http://{host}/"));
-        let connection = Connection {
-            remote: "192.0.2.1:1234".parse().unwrap(),
-            local: "192.0.2.2:80".parse().unwrap(),
-            tls: None,
-        };
+        let (remote, local) = ("192.0.2.1:1234", "192.0.2.2:80");
+        let connection = Connection::new(remote.parse().unwrap(), local.parse().unwrap(), None);
         let mut exchange = Exchange::new(request.body(Body::Empty).unwrap(), Arc::new(connection));
         let server = Arc::clone(self.table.servers.last().unwrap());
         let served = run(serve(server, &mut exchange, &self.memory));

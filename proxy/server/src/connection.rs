@@ -38,11 +38,7 @@ pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, 
     let Ok(bound) = stream.local_addr() else {
         return;
     };
-    let connection = Connection {
-        remote: canonical(remote),
-        local: canonical(bound),
-        tls: None,
-    };
+    let connection = Connection::new(canonical(remote), canonical(bound), None);
     let (stream, connection, prefix) = match &settings.proxy_protocol {
         None => (stream, connection, Bytes::new()),
         // Boxed, since few connections need room for it.

@@ -19,7 +19,7 @@ use fairway_engine::paths;
 use fairway_engine::serve::{Served, refuse, serve};
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SERVER,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SERVER,
     UPGRADE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -79,7 +79,6 @@ pub(crate) async fn answer(
         Body::stream(unread::Guarded::new(incoming, client.local.unread.clone()))
     };
     let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
-    exchange.headers.remove(HOST);
     exchange
         .response_headers
         .insert(SERVER, HeaderValue::from_static("Fairway"));
@@ -157,7 +156,7 @@ fn record(
     logs: &fairway_engine::compile::AccessLogs,
     exchange: &mut Exchange,
 ) -> Option<Box<Record>> {
-    let log = client.local.access_log.as_ref()?;
+    let log = client.local.access_log.as_ref().filter(|_| logs.is_enabled())?;
     let host = paths::host_of(&exchange.host).to_ascii_lowercase();
     let loggers = logs.loggers(&host);
     if loggers.is_empty() {

@@ -39,6 +39,11 @@ impl AccessLogs {
         }
     }
 
+    /// Whether any request is logged.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// The loggers of a request by its host, without port; none if it is not logged. An empty name is the default
     /// access logger, `http.log.access`.
     pub fn loggers(&self, host: &str) -> &[Box<str>] {

@@ -43,6 +43,7 @@ mod response;
 mod retry;
 mod selection;
 mod sources;
+mod told;
 pub mod transport;
 mod upstreams;
 
@@ -73,7 +74,6 @@ use crate::handlers::headers::{Apart, CompiledOps, Ops};
 use crate::handlers::rewrite::{self, Rewrite};
 use crate::response_matcher::{self, ResponseMatcher};
 use crate::table::Routes;
-use crate::template::Value;
 use crate::values::status_code_matches;
 use crate::world::{Network, SendError, World};
 
@@ -87,6 +87,7 @@ pub use registry::Registry;
 pub(crate) use response::Held;
 pub use response::Tunnel;
 pub use selection::Policy;
+pub(crate) use told::Told;
 
 pub(crate) const DIRECTIVE: Directive = Directive {
     name: "reverse_proxy",
@@ -271,15 +272,7 @@ impl ReverseProxy {
                     match attempt {
                         Attempt::Failed(failure) => failure,
                         Attempt::Done(flow) => {
-                            let retries = i64::try_from(budget.retries).unwrap_or(i64::MAX);
-                            exchange
-                                .values
-                                .set("http.reverse_proxy.retries", Value::Integer(retries));
-                            set_time(
-                                exchange,
-                                ["http.reverse_proxy.duration", "http.reverse_proxy.duration_ms"],
-                                budget.elapsed(),
-                            );
+                            exchange.told.done = Some((budget.retries, budget.elapsed()));
                             return Ok(flow);
                         }
                     }
@@ -300,7 +293,6 @@ impl ReverseProxy {
     /// What is done once, whatever the upstream.
     async fn prepare(&self, exchange: &mut Exchange) -> Result<Outgoing, HandlerError> {
         let mut headers = forward::request_headers(exchange, &self.trusted_proxies);
-        headers.remove(HOST);
         let (method, target) = match &self.rewrite {
             Some(rewrite) => rewritten(rewrite, exchange)?,
             None => (exchange.method.clone(), origin_form(exchange)?),
@@ -347,7 +339,7 @@ impl ReverseProxy {
         let target = upstream
             .target(exchange)
             .map_err(|message| HandlerError::new(502, format!("upstream {message}")))?;
-        set_upstream(exchange, upstream, &target);
+        exchange.told.set_upstream(upstream, Arc::clone(&target));
         let request = self.request(&target, outgoing, exchange)?;
         let guard = upstream.endpoint.begin();
         let sent = Instant::now();
@@ -363,14 +355,7 @@ impl ReverseProxy {
             }
         };
         let latency = sent.elapsed();
-        set_time(
-            exchange,
-            [
-                "http.reverse_proxy.upstream.latency",
-                "http.reverse_proxy.upstream.latency_ms",
-            ],
-            latency,
-        );
+        exchange.told.latency = Some(latency);
         self.judge(upstream, &response, latency);
         let mut passed = Passed::new(response, guard);
         passed.read_ahead(self.response_buffers).await?;
@@ -406,27 +391,30 @@ impl ReverseProxy {
         };
         let is_service = matches!(self.upstreams, Upstreams::Lane(_));
         let mut host = if self.transport.tls.is_some() && !is_service {
-            target.dial.address.clone()
+            &*target.dial.address
         } else {
-            exchange.host.clone()
+            &*exchange.host
         };
-        if let Some(ops) = &self.header_up {
+        let changed = self.header_up.as_ref().and_then(|ops| {
             let mut place = Apart {
                 headers: &mut headers,
                 exchange,
             };
-            if let Some(changed) = ops.apply_to_request(&mut place, Some(&host)) {
-                host = changed;
-            }
-        }
+            ops.apply_to_request(&mut place, Some(host))
+        });
+        host = changed.as_deref().unwrap_or(host);
         if host.is_empty() {
             host = match target.dial.network {
-                Network::Tcp => target.dial.address.clone(),
-                Network::Unix => "localhost".into(),
+                Network::Tcp => &target.dial.address,
+                Network::Unix => "localhost",
             };
         }
-        let host = HeaderValue::from_str(&host)
-            .map_err(|_| HandlerError::new(400, "the host cannot go upstream"))?;
+        let host = if *host == *exchange.host {
+            exchange.host_value()
+        } else {
+            HeaderValue::from_str(host).ok()
+        };
+        let host = host.ok_or_else(|| HandlerError::new(400, "the host cannot go upstream"))?;
         headers.insert(HOST, host);
         let mut request = http::Request::new(outgoing.body.take().unwrap_or_default());
         *request.method_mut() = outgoing.method.clone();
@@ -494,6 +482,9 @@ fn rewritten(rewrite: &Rewrite, exchange: &mut Exchange) -> Result<(Method, Uri)
 
 /// The target as it goes upstream, with a slash in front even if a rewrite left none.
 fn origin_form(exchange: &Exchange) -> Result<Uri, HandlerError> {
+    if let Some(uri) = exchange.target().origin_form() {
+        return Ok(uri);
+    }
     let target = exchange.target().path_and_query();
     let parsed = if target.starts_with('/') || target == "*" {
         target.parse().ok()
@@ -512,49 +503,6 @@ fn choose_transport<'t>(
         Some((ports, plain)) if ports.contains(&target.port) => plain,
         _ => transport,
     }
-}
-
-/// Placeholders that tell of the upstream.
-fn set_upstream(exchange: &mut Exchange, upstream: &Upstream, target: &Target) {
-    let number = |count: usize| Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-    let values = &mut exchange.values;
-    values.set(
-        "http.reverse_proxy.upstream.address",
-        Value::Text(target.text.clone()),
-    );
-    values.set(
-        "http.reverse_proxy.upstream.hostport",
-        Value::Text(target.dial.address.clone()),
-    );
-    values.set(
-        "http.reverse_proxy.upstream.host",
-        Value::Text(target.host.clone()),
-    );
-    values.set(
-        "http.reverse_proxy.upstream.port",
-        Value::Integer(target.port.into()),
-    );
-    values.set(
-        "http.reverse_proxy.upstream.requests",
-        number(upstream.endpoint.requests()),
-    );
-    values.set(
-        "http.reverse_proxy.upstream.max_requests",
-        number(upstream.max_requests.unwrap_or(0)),
-    );
-    values.set(
-        "http.reverse_proxy.upstream.fails",
-        number(upstream.endpoint.failures(now())),
-    );
-}
-
-/// A time as text, and as a number of milliseconds.
-fn set_time(exchange: &mut Exchange, names: [&'static str; 2], time: Duration) {
-    let text = crate::values::Duration::from(time).to_string();
-    exchange.values.set(names[0], Value::Text(text.into()));
-    exchange
-        .values
-        .set(names[1], Value::Float(time.as_secs_f64() * 1e3));
 }
 
 /// A number of bytes to read ahead; a negative one is all.

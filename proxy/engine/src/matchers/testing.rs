@@ -95,10 +95,7 @@ pub(crate) fn with_connection(request: &str, remote: &str, tls: Option<Tls>) -> 
         let (name, value) = line.split_once(": ").unwrap();
         builder = builder.header(name, value);
     }
-    let connection = Connection {
-        remote: remote.parse().unwrap(),
-        local: "192.0.2.9:80".parse().unwrap(),
-        tls,
-    };
+    let local = "192.0.2.9:80".parse().unwrap();
+    let connection = Connection::new(remote.parse().unwrap(), local, tls);
     Exchange::new(builder.body(Body::Empty).unwrap(), Arc::new(connection))
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use http::header::HeaderName;
 
-use crate::exchange::{Exchange, Names, Target, certificate};
+use crate::exchange::{Exchange, Target, certificate};
 use crate::paths;
 use crate::template::Value;
 
@@ -186,7 +186,7 @@ impl Placeholder {
             Kind::ErrorMessage => (*exchange.error.as_ref()?.message).into(),
             Kind::Environment(_) | Kind::Time(_) => self.global_text()?.into(),
             Kind::System(text) => (*text).into(),
-            Kind::Set => set(&exchange.values, &self.name)?,
+            Kind::Set => set(exchange, &self.name)?,
         })
     }
 
@@ -199,7 +199,10 @@ impl Placeholder {
             Kind::ErrorStatus => Value::Integer(exchange.error.as_ref()?.status.into()),
             Kind::Set => match exchange.values.get(&self.name) {
                 Some(value) => value.clone(),
-                None => return exchange.maps.value(&self.name, exchange),
+                None => match exchange.told.value(&self.name) {
+                    Some(value) => value,
+                    None => return exchange.maps.value(&self.name, exchange),
+                },
             },
             _ => Value::Text(self.text(exchange)?.into()),
         })
@@ -442,8 +445,11 @@ fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
     )
 }
 
-fn set<'a>(values: &'a Names, name: &str) -> Option<Cow<'a, str>> {
-    values.get(name).map(super::Value::text)
+fn set<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, str>> {
+    match exchange.values.get(name) {
+        Some(value) => Some(value.text()),
+        None => Some(exchange.told.value(name)?.text().into_owned().into()),
+    }
 }
 
 fn host(host: &str) -> &str {

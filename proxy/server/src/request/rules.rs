@@ -2,7 +2,7 @@
 
 use fairway_engine::exchange::Exchange;
 use fairway_engine::paths;
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 use hyper::ext::Protocol;
@@ -27,9 +27,10 @@ pub(crate) fn check(parts: &mut Parts) -> Result<(), Refusal> {
     target(parts).map_err(refuse)?;
     host(parts).map_err(refuse)?;
     framing(parts).map_err(refuse)?;
-    if parts.headers.keys().any(|name| name.as_str().contains('_')) {
+    let odd = |name: &&HeaderName| name.as_str().as_bytes().contains(&b'_');
+    if parts.headers.keys().any(|name| odd(&name)) {
         let names: Vec<_> = parts.headers.keys().cloned().collect();
-        for name in names.iter().filter(|name| name.as_str().contains('_')) {
+        for name in names.iter().filter(odd) {
             parts.headers.remove(name);
         }
     }
@@ -93,8 +94,24 @@ fn host(parts: &Parts) -> Result<(), Fault> {
 
 /// Whether a byte may stand in a host: what RFC 3986 has for hosts and ports, and nothing that separates.
 fn fits_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=[]_~".contains(&byte)
+    HOST_BYTES[usize::from(byte)]
 }
+
+const HOST_BYTES: [bool; 256] = {
+    let marks = b"!$%&'()*+,-.:;=[]_~";
+    let mut fits = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        fits[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        fits[marks[at] as usize] = true;
+        at += 1;
+    }
+    fits
+};
 
 fn framing(parts: &Parts) -> Result<(), Fault> {
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();

@@ -57,11 +57,7 @@ fn exchange(authorization: Option<&str>) -> Exchange {
     if let Some(value) = authorization {
         request = request.header("Authorization", value);
     }
-    let connection = Connection {
-        remote: ([127, 0, 0, 1], 1).into(),
-        local: ([127, 0, 0, 1], 2).into(),
-        tls: None,
-    };
+    let connection = Connection::new(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into(), None);
     Exchange::new(request.body(Body::Empty).unwrap(), Arc::new(connection))
 }
 

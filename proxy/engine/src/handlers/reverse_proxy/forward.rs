@@ -1,40 +1,44 @@
 //! What becomes of headers on their way through: those of one connection stop here, those that tell of the client are
 //! added.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{
-    ALT_SVC, CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, UPGRADE, VIA};
 use http::{HeaderMap, Version};
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use crate::exchange::Exchange;
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// How many headers are added to a request, with `Host`.
+const ADDED: usize = 5;
+
 /// The headers of a request as they go to any upstream.
 pub(super) fn request_headers(exchange: &Exchange, trusted: &[IpNet]) -> HeaderMap {
     let mut headers = exchange.headers.clone();
-    let upgrade = upgrade_type(&headers);
-    let trailers = headers
-        .get_all(TE)
-        .iter()
-        .any(|value| has_token(value, "trailers"));
-    remove_hop_by_hop(&mut headers);
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+    let own = hop_by_hop(&headers);
+    if !own.is_empty() {
+        let upgrade = upgrade_type(&headers);
+        let trailers = headers
+            .get_all(TE)
+            .iter()
+            .any(|value| has_token(value, "trailers"));
+        for name in own {
+            headers.remove(name);
+        }
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        if let Some(upgrade) = upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, upgrade);
+        }
     }
-    if let Some(upgrade) = upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, upgrade);
-    }
+    headers.reserve(ADDED);
     add_forwarded(&mut headers, exchange, trusted);
     headers.append(VIA, via(exchange.version));
     headers
@@ -43,29 +47,43 @@ pub(super) fn request_headers(exchange: &Exchange, trusted: &[IpNet]) -> HeaderM
 /// Removes from a response's headers what is between us and the upstream alone. `Trailer` stays: trailers are passed
 /// on, and have to be announced.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-        let names = lines
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','));
-        for name in names.filter_map(|name| name.trim().parse::<HeaderName>().ok()) {
-            headers.remove(name);
-        }
-    }
-    for name in [
-        &ALT_SVC,
-        &CONNECTION,
-        &PROXY_CONNECTION,
-        &KEEP_ALIVE,
-        &PROXY_AUTHENTICATE,
-        &PROXY_AUTHORIZATION,
-        &TE,
-        &TRANSFER_ENCODING,
-        &UPGRADE,
-    ] {
+    for name in hop_by_hop(headers) {
         headers.remove(name);
     }
+}
+
+/// The names of the headers that are of one connection alone; few messages have any but `Connection`.
+fn hop_by_hop(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
+    let mut names: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    for name in headers.keys().filter(|name| is_hop_by_hop(name.as_str())) {
+        if *name == CONNECTION {
+            let lines = headers.get_all(name).iter();
+            let named = lines
+                .filter_map(|line| line.to_str().ok())
+                .flat_map(|line| line.split(','))
+                .map(str::trim)
+                .filter(|named| !is_hop_by_hop(named));
+            names.extend(named.filter_map(|named| named.parse::<HeaderName>().ok()));
+        }
+        names.push(name.clone());
+    }
+    names
+}
+
+/// Of a name in lower case.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "alt-svc"
+            | "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// What a message asks its connection to be upgraded to, in lower case.
@@ -95,23 +113,30 @@ pub(super) fn via(version: Version) -> HeaderValue {
 fn add_forwarded(headers: &mut HeaderMap, exchange: &Exchange, trusted: &[IpNet]) {
     let peer: IpAddr = exchange.connection.remote.ip().to_canonical();
     let trusted = exchange.trusted_proxy || trusted.iter().any(|range| range.contains(&peer));
-    let address = peer.to_string();
-    let chain = match prior(headers, &FORWARDED_FOR).filter(|prior| trusted && !prior.is_empty()) {
-        Some(prior) => Cow::Owned(format!("{prior}, {address}")),
-        None => Cow::Borrowed(&*address),
+    let prior = if trusted {
+        prior(headers, &FORWARDED_FOR)
+    } else {
+        None
     };
-    set(headers, &FORWARDED_FOR, &chain);
+    match prior.filter(|prior| !prior.is_empty()) {
+        Some(prior) => set(
+            headers,
+            &FORWARDED_FOR,
+            HeaderValue::try_from(format!("{prior}, {peer}")).ok(),
+        ),
+        None => set(headers, &FORWARDED_FOR, Some(exchange.connection.forwarded_for())),
+    }
+    let scheme = HeaderValue::from_static(exchange.scheme());
     for (name, value) in [
-        (&FORWARDED_PROTO, exchange.scheme()),
-        (&FORWARDED_HOST, &exchange.host),
+        (&FORWARDED_PROTO, Some(scheme)),
+        (&FORWARDED_HOST, exchange.host_value()),
     ] {
-        let last = headers.get_all(name).iter().next_back().cloned();
-        match last.filter(|last| trusted && !last.is_empty()) {
-            Some(last) => {
-                headers.insert(name, last);
-            }
-            None => set(headers, name, value),
-        }
+        let last = if trusted {
+            headers.get_all(name).iter().next_back().cloned()
+        } else {
+            None
+        };
+        set(headers, name, last.filter(|last| !last.is_empty()).or(value));
     }
 }
 
@@ -126,10 +151,10 @@ fn prior(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// Sets a header; a value that cannot be one removes it.
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => headers.insert(name, value),
-        Err(_) => headers.remove(name),
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => headers.insert(name, value),
+        None => headers.remove(name),
     };
 }
 

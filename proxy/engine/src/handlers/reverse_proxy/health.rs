@@ -280,11 +280,7 @@ fn redirect(location: &HeaderValue) -> Option<Uri> {
 /// A request that never was, for the placeholders of a check.
 fn placeholders(host: &str) -> Exchange {
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-    let connection = Connection {
-        remote: nowhere,
-        local: nowhere,
-        tls: None,
-    };
+    let connection = Connection::new(nowhere, nowhere, None);
     let mut exchange = Exchange::new(http::Request::new(Body::Empty), Arc::new(connection));
     let name = "http.reverse_proxy.active.target_upstream";
     exchange.values.set(name, Value::Text(host.into()));

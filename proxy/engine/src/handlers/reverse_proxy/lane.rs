@@ -117,7 +117,7 @@ impl Group {
                 });
                 Arc::new(Upstream {
                     text: address.to_string().into(),
-                    address: Address::Fixed(Target::tcp(&address.ip().to_string(), address.port())),
+                    address: Address::Fixed(Target::tcp(&address.ip().to_string(), address.port()).into()),
                     max_requests: self.settings.max_requests,
                     transport: Some(Arc::clone(&self.settings.transport)),
                     endpoint,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, SERVER, VIA};
 use http::{HeaderMap, StatusCode};
 
 use super::body::{guarded, read_ahead, unsized_body};
@@ -134,14 +134,11 @@ impl Passed {
     /// Placeholders that tell of the response; those of its headers only if somebody may ask for them.
     pub(super) fn describe(&self, exchange: &mut Exchange, with_headers: bool) {
         let status = self.parts.status;
-        let values = &mut exchange.values;
-        values.set(
-            "http.reverse_proxy.status_code",
-            Value::Integer(status.as_u16().into()),
-        );
+        exchange.told.status = Some(status.as_u16());
         if !with_headers {
             return;
         }
+        let values = &mut exchange.values;
         values.set(
             "http.reverse_proxy.status_text",
             Value::Text(status.to_string().into()),
@@ -220,9 +217,6 @@ impl Passed {
         }
         let mut headers = std::mem::take(&mut self.parts.headers);
         forward::remove_hop_by_hop(&mut headers);
-        exchange.response_headers.remove(http::header::SERVER);
-        let via = forward::via(self.parts.version);
-        exchange.response_headers.append(http::header::VIA, via);
         if let Some(down) = header_down {
             let is_meant = |matcher: &ResponseMatcher| matcher.matches(self.parts.status, &headers);
             if down.require.as_ref().is_none_or(is_meant) {
@@ -232,7 +226,17 @@ impl Passed {
                 });
             }
         }
-        append(&mut exchange.response_headers, headers);
+        let ours = &mut exchange.response_headers;
+        ours.remove(SERVER);
+        let via = forward::via(self.parts.version);
+        if ours.is_empty() && !headers.contains_key(VIA) {
+            // The usual case, without a move of each header.
+            headers.insert(VIA, via);
+            *ours = headers;
+        } else {
+            ours.append(VIA, via);
+            append(ours, headers);
+        }
         Ok(Flow::Respond(Response {
             status: self.parts.status,
             body: guarded(self.body, self.guard),
@@ -261,7 +265,7 @@ impl Passed {
     }
 }
 
-/// Adds headers to others. There is one length of a body, and it is the upstream's.
+/// Adds an upstream's headers to those that are there. There is one length of a body, and it is the upstream's.
 fn append(headers: &mut HeaderMap, new: HeaderMap) {
     if headers.is_empty() {
         *headers = new;

@@ -79,9 +79,11 @@ impl Endpoint {
         }
     }
 
-    /// How many failures still count; never more than make it unavailable.
-    pub(super) fn failures(&self, at: u64) -> usize {
+    /// How many failures still count; never more than make it unavailable. The clock is asked only if any are
+    /// remembered.
+    pub(super) fn failures_at(&self, clock: impl FnOnce() -> u64) -> usize {
         self.failures.as_ref().map_or(0, |failures| {
+            let at = clock();
             let times = failures.times.iter();
             times.filter(|time| failures.counts(time, at)).count()
         })
@@ -164,7 +166,7 @@ pub(super) struct Upstream {
 /// Where an upstream is.
 #[derive(Debug)]
 pub(super) enum Address {
-    Fixed(Target),
+    Fixed(Arc<Target>),
     /// With placeholders.
     Template(Template),
 }
@@ -190,10 +192,12 @@ impl Upstream {
     }
 
     /// Where it is, for this request. An error says why it is nowhere.
-    pub(super) fn target(&self, exchange: &Exchange) -> Result<Target, String> {
+    pub(super) fn target(&self, exchange: &Exchange) -> Result<Arc<Target>, String> {
         match &self.address {
-            Address::Fixed(target) => Ok(target.clone()),
-            Address::Template(template) => Target::parse(&template.fill(exchange, Unknown::Empty)),
+            Address::Fixed(target) => Ok(Arc::clone(target)),
+            Address::Template(template) => {
+                Target::parse(&template.fill(exchange, Unknown::Empty)).map(Arc::new)
+            }
         }
     }
 }
@@ -203,7 +207,7 @@ impl Address {
     pub(super) fn new(dial: &str) -> Result<Self, String> {
         let template = Template::new(dial);
         match template.literal() {
-            Some(literal) => Target::parse(literal).map(Self::Fixed),
+            Some(literal) => Target::parse(literal).map(|target| Self::Fixed(Arc::new(target))),
             None => Ok(Self::Template(template)),
         }
     }
@@ -279,10 +283,10 @@ mod tests {
         assert!(!endpoint.is_failing(SECOND));
         endpoint.fail(5 * SECOND);
         assert!(endpoint.is_failing(5 * SECOND));
-        assert_eq!(endpoint.failures(5 * SECOND), 2);
+        assert_eq!(endpoint.failures_at(|| 5 * SECOND), 2);
         assert!(endpoint.is_failing(10 * SECOND));
         assert!(!endpoint.is_failing(11 * SECOND));
-        assert_eq!(endpoint.failures(11 * SECOND), 1);
+        assert_eq!(endpoint.failures_at(|| 11 * SECOND), 1);
         endpoint.fail(12 * SECOND);
         assert!(endpoint.is_failing(12 * SECOND));
         assert!(!endpoint.is_failing(15 * SECOND));
