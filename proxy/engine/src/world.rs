@@ -41,6 +41,15 @@ pub enum SendError {
         /// The request, unsent.
         request: Box<http::Request<Body>>,
     },
+    /// The connection had been used before, and ended before anything of an answer came: most likely it was closed
+    /// while the request was on its way. What may be sent twice can be sent again, as [`Fresh`].
+    #[error("exchange with {address}: {source}")]
+    Lost {
+        /// With whom.
+        address: Box<str>,
+        /// Why.
+        source: crate::body::BodyError,
+    },
     /// The connection failed after the request, or a part of it, was sent.
     #[error("exchange with {address}: {source}")]
     Exchange {
@@ -58,6 +67,10 @@ pub enum SendError {
         limit: Duration,
     },
 }
+
+/// Among the extensions of a request: it is to go out on a new connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh;
 
 /// The services that handlers ask for. One value per traffic thread.
 pub trait World {

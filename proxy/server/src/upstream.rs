@@ -2,14 +2,16 @@
 
 mod connect;
 mod deadline;
+mod driver;
+mod leased;
 mod pool;
 mod resolve;
 mod tls;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -17,16 +19,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fairway_engine::body::{Body, BodyError};
 use fairway_engine::handlers::reverse_proxy::transport::Transport;
-use fairway_engine::world::{Dial, SendError};
+use fairway_engine::world::{Dial, Fresh, SendError};
+use foldhash::fast::RandomState;
 use http::header::{CONNECTION, HOST, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use connect::Connector;
-use pool::{Pool, Sender};
+use leased::Lease;
+use pool::{Http1, Pool, Sender};
 
 /// How often pools are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -35,7 +39,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub(crate) struct Upstreams {
     connector: Connector,
     /// By the transport's id, then by where to.
-    pools: RefCell<HashMap<u64, HashMap<Dial, Arc<Pool>>>>,
+    pools: RefCell<HashMap<u64, HashMap<Dial, Arc<Pool>, RandomState>, RandomState>>,
     swept: RefCell<Instant>,
 }
 
@@ -50,14 +54,14 @@ impl Upstreams {
 
     /// Closes connections that have been idle for too long, and forgets pools without connections.
     pub(crate) fn sweep(&self) {
-        let now = Instant::now();
-        if now.duration_since(*self.swept.borrow()) < SWEEP {
+        let (before, now) = (*self.swept.borrow(), Instant::now());
+        if now.duration_since(before) < SWEEP {
             return;
         }
         *self.swept.borrow_mut() = now;
         self.pools.borrow_mut().retain(|&id, pools| {
             pools.retain(|_, pool| {
-                pool.sweep(now);
+                pool.sweep(before, now);
                 !pool.is_empty() || Arc::strong_count(pool) > 1
             });
             if pools.is_empty() {
@@ -80,8 +84,7 @@ impl Upstreams {
 
     /// Sends a request, on a pooled connection if there is one.
     ///
-    /// A pooled connection may turn out to be closed. If the request was not sent, or if nothing can have come of it
-    /// (a safe method without a body), it goes out once more on another connection.
+    /// A pooled connection may turn out to be closed. If the request was not sent, it goes out on another one.
     ///
     /// Dropping the future closes the connection that the request is on.
     pub(crate) async fn send(
@@ -96,9 +99,9 @@ impl Upstreams {
             let close = HeaderValue::from_static("close");
             request.headers_mut().insert(CONNECTION, close);
         }
-        let mut fresh_only = false;
+        let fresh = request.extensions_mut().remove::<Fresh>().is_some();
         loop {
-            let pooled = if fresh_only { None } else { pool.take(upgrade) };
+            let pooled = if fresh { None } else { pool.take(upgrade) };
             let reused = pooled.is_some();
             let sender = match pooled {
                 Some(sender) => sender,
@@ -116,7 +119,6 @@ impl Upstreams {
                     }
                 },
             };
-            let copy = if reused { replayable(&request) } else { None };
             match exchange(sender, request, dial, transport, &pool).await {
                 Ok(response) => return Ok(response),
                 Err(Failure::Unsent(unsent, _)) if reused => request = *unsent,
@@ -127,18 +129,16 @@ impl Upstreams {
                         request,
                     });
                 }
-                Err(Failure::Broken(error)) => match copy {
-                    Some(copy) if lost_before_answer(&error) => {
-                        request = copy;
-                        fresh_only = true;
-                    }
-                    _ => {
-                        return Err(SendError::Exchange {
-                            address: dial.address.clone(),
-                            source: error.into(),
-                        });
-                    }
-                },
+                Err(Failure::Broken(error)) => {
+                    let address = dial.address.clone();
+                    let lost = reused && lost_before_answer(&error);
+                    let source = error.into();
+                    return Err(if lost {
+                        SendError::Lost { address, source }
+                    } else {
+                        SendError::Exchange { address, source }
+                    });
+                }
                 Err(Failure::Timeout(limit)) => {
                     return Err(SendError::Timeout {
                         address: dial.address.clone(),
@@ -148,23 +148,6 @@ impl Upstreams {
             }
         }
     }
-}
-
-/// A copy of a request that may be sent twice: no body, and a method that changes nothing.
-fn replayable(request: &Request<Body>) -> Option<Request<Body>> {
-    let safe = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
-    );
-    if !safe || !matches!(request.body(), Body::Empty) {
-        return None;
-    }
-    let mut copy = Request::new(Body::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
 }
 
 /// Whether a connection ended before any part of a response came.
@@ -203,38 +186,23 @@ async fn exchange(
     match sender {
         Sender::Http1(mut sender) => {
             as_http1(&mut request);
-            let sending = sender.sender.try_send_request(request);
-            let response =
-                within(limit, sent, sending)
-                    .await?
-                    .map_err(|mut error| match error.take_message() {
-                        Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
-                        None => Failure::Broken(error.into_error()),
-                    })?;
+            let Http1 { sender: http, driver } = &mut sender;
+            let mut sending = pin!(http.try_send_request(request));
+            let sending = poll_fn(|context| driver.poll(context, |context| sending.as_mut().poll(context)));
+            let response = within(limit, sent, sending).await?.map_err(failure)?;
             let (parts, body) = response.into_parts();
             if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                // What was sent goes over to others once the connection sees it through.
+                sender.driver.spawn();
                 return Ok(Response::from_parts(parts, Body::Empty));
             }
-            let mut lease = Lease {
-                held: Some((sender, Arc::clone(pool))),
-                unsent,
-            };
-            if http_body::Body::is_end_stream(&body) {
-                lease.give_back();
-                return Ok(Response::from_parts(parts, Body::Empty));
-            }
-            Ok(Response::from_parts(parts, Body::stream(Leased { body, lease })))
+            let body = Lease::new(sender, pool, &unsent).body(body);
+            Ok(Response::from_parts(parts, body))
         }
         Sender::Http2(mut sender) => {
             as_http2(&mut request, dial, transport);
             let sending = sender.try_send_request(request);
-            let response =
-                within(limit, sent, sending)
-                    .await?
-                    .map_err(|mut error| match error.take_message() {
-                        Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
-                        None => Failure::Broken(error.into_error()),
-                    })?;
+            let response = within(limit, sent, sending).await?.map_err(failure)?;
             Ok(response.map(|body| {
                 if http_body::Body::is_end_stream(&body) {
                     Body::Empty
@@ -243,6 +211,13 @@ async fn exchange(
                 }
             }))
         }
+    }
+}
+
+fn failure(mut error: TrySendError<Request<Body>>) -> Failure {
+    match error.take_message() {
+        Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
+        None => Failure::Broken(error.into_error()),
     }
 }
 
@@ -333,70 +308,6 @@ fn as_http2(request: &mut Request<Body>, dial: &Dial, transport: &Transport) {
         .build();
     if let Ok(uri) = uri {
         *request.uri_mut() = uri;
-    }
-}
-
-/// A connection in use; back to its pool when request and response are complete, else closed.
-struct Lease {
-    held: Option<(pool::Http1, Arc<Pool>)>,
-    /// Lives while there is more of the request's body to send.
-    unsent: Weak<()>,
-}
-
-impl Lease {
-    /// The response is complete. An upstream that answered early may never read the rest of the request; waiting for
-    /// it would hold the client's body for ever.
-    fn give_back(&mut self) {
-        if self.unsent.strong_count() > 0 {
-            self.close();
-        } else if let Some((sender, pool)) = self.held.take() {
-            pool.put(sender);
-        }
-    }
-
-    fn close(&mut self) {
-        if let Some((sender, _)) = self.held.take() {
-            sender.connection.abort();
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-/// The body of a response, with the connection that it comes on.
-struct Leased {
-    body: Incoming,
-    lease: Lease,
-}
-
-impl http_body::Body for Leased {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let poll = Pin::new(&mut self.body).poll_frame(context);
-        match &poll {
-            Poll::Ready(None) => self.lease.give_back(),
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.lease.give_back(),
-            Poll::Ready(Some(Err(_))) => self.lease.close(),
-            _ => {}
-        }
-        poll.map_err(BodyError::from)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -75,7 +75,7 @@ use crate::handlers::rewrite::{self, Rewrite};
 use crate::response_matcher::{self, ResponseMatcher};
 use crate::table::Routes;
 use crate::values::status_code_matches;
-use crate::world::{Network, SendError, World};
+use crate::world::{Fresh, Network, SendError, World};
 
 pub use config::{
     ActiveHealthChecks, Config, DynamicUpstreams, HealthChecks, KubernetesUpstreams, LoadBalancing,
@@ -292,15 +292,14 @@ impl ReverseProxy {
 
     /// What is done once, whatever the upstream.
     async fn prepare(&self, exchange: &mut Exchange) -> Result<Outgoing, HandlerError> {
-        let mut headers = forward::request_headers(exchange, &self.trusted_proxies);
         let (method, target) = match &self.rewrite {
             Some(rewrite) => rewritten(rewrite, exchange)?,
             None => (exchange.method.clone(), origin_form(exchange)?),
         };
+        let mut headers = self.headers(exchange, &method);
         let mut body = exchange.body.take();
-        if method != exchange.method && (method == Method::GET || method == Method::HEAD) {
+        if loses_body(exchange, &method) {
             body = Body::Empty;
-            headers.remove(CONTENT_LENGTH);
         }
         if let Some(limit) = self.request_buffers {
             let read = body::read_ahead(body, limit).await;
@@ -340,18 +339,28 @@ impl ReverseProxy {
             .target(exchange)
             .map_err(|message| HandlerError::new(502, format!("upstream {message}")))?;
         exchange.told.set_upstream(upstream, Arc::clone(&target));
-        let request = self.request(&target, outgoing, exchange)?;
+        let mut request = self.request(&target, outgoing, exchange)?;
         let guard = upstream.endpoint.begin();
         let sent = Instant::now();
         let transport = match &upstream.transport {
             Some(transport) => transport,
             None => choose_transport(&self.transport, self.plain.as_ref(), &target),
         };
-        let response = match world.send(&target.dial, transport, request).await {
-            Ok(response) => response,
-            Err(error) => {
-                upstream.endpoint.fail(now());
-                return Ok(Attempt::Failed(outgoing.recover(error)));
+        let response = loop {
+            match world.send(&target.dial, transport, request).await {
+                Ok(response) => break response,
+                Err(SendError::Lost { .. }) if outgoing.may_go_twice() => {
+                    if self.retries.is_none() {
+                        // They are gone; copying them for this rare case would cost every request.
+                        outgoing.headers = self.headers(exchange, &outgoing.method);
+                    }
+                    request = self.request(&target, outgoing, exchange)?;
+                    request.extensions_mut().insert(Fresh);
+                }
+                Err(error) => {
+                    upstream.endpoint.fail(now());
+                    return Ok(Attempt::Failed(outgoing.recover(error)));
+                }
             }
         };
         let latency = sent.elapsed();
@@ -375,6 +384,15 @@ impl ReverseProxy {
             exchange.response_headers.append(http::header::SET_COOKIE, cookie);
         }
         self.respond(passed, exchange).map(Attempt::Done)
+    }
+
+    /// The headers of the request, whatever the upstream.
+    fn headers(&self, exchange: &Exchange, method: &Method) -> HeaderMap {
+        let mut headers = forward::request_headers(exchange, &self.trusted_proxies);
+        if loses_body(exchange, method) {
+            headers.remove(CONTENT_LENGTH);
+        }
+        headers
     }
 
     /// The request as it goes to one upstream.
@@ -447,7 +465,7 @@ impl Outgoing {
                 self.body = Some(request.into_body());
                 Failure::Connect(message)
             }
-            SendError::Exchange { .. } => {
+            SendError::Lost { .. } | SendError::Exchange { .. } => {
                 self.restore();
                 Failure::Exchange(message)
             }
@@ -458,11 +476,22 @@ impl Outgoing {
         }
     }
 
+    /// Whether nothing can come of sending it twice: no body, and a method that changes nothing.
+    fn may_go_twice(&self) -> bool {
+        let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+        safe.contains(&self.method) && self.replay.as_ref().is_some_and(Bytes::is_empty)
+    }
+
     /// Makes the body ready to be sent again, if it is held.
     fn restore(&mut self) -> bool {
         self.body = self.replay.clone().map(Body::from);
         self.body.is_some()
     }
+}
+
+/// Whether a rewrite changed the method to one without a body.
+fn loses_body(exchange: &Exchange, method: &Method) -> bool {
+    *method != exchange.method && (*method == Method::GET || *method == Method::HEAD)
 }
 
 /// Method and target as a rewrite has them; the exchange keeps its own.

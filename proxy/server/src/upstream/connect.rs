@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::deadline::Timed;
+use super::driver::Driver;
 use super::pool::{Http1, Sender};
 use super::resolve::Resolver;
 use super::tls;
@@ -181,14 +182,9 @@ where
         .max_buf_size(transport.max_response_header.max(64 * 1024))
         .max_header_size(transport.max_response_header);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    let task = tokio::task::spawn_local(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "upstream connection ended");
-        }
-    });
     Ok(Sender::Http1(Http1 {
         sender,
-        connection: task.abort_handle(),
+        driver: Driver::new(connection.with_upgrades()),
     }))
 }
 

@@ -3,16 +3,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::driver::Driver;
 use fairway_engine::body::Body;
 use fairway_engine::handlers::reverse_proxy::transport::KeepAlive;
 use hyper::client::conn::{http1, http2};
-use tokio::task::AbortHandle;
 
 /// A connection that carries one request at a time.
 pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<Body>,
-    /// The task that drives it.
-    pub(super) connection: AbortHandle,
+    pub(super) driver: Driver,
 }
 
 impl Http1 {
@@ -79,28 +78,31 @@ impl Pool {
             }
             connections.shared = None;
         }
-        // Those that are not ready yet are still busy with the end of their last request.
-        connections.idle.retain(|idle| !idle.sender.is_closed());
-        let ready = connections
-            .idle
-            .iter()
-            .rposition(|idle| idle.sender.is_ready() && idle.since.elapsed() < self.keepalive.idle)?;
-        Some(Sender::Http1(connections.idle.remove(ready).sender))
+        let idle = &mut connections.idle;
+        let mut at = idle.len();
+        while at > 0 {
+            at -= 1;
+            idle[at].sender.driver.catch_up();
+            if idle[at].sender.is_closed() {
+                idle.remove(at);
+            } else if idle[at].sender.is_ready() {
+                // Those before it have been idle for longer.
+                let fits = idle[at].since.elapsed() < self.keepalive.idle;
+                return fits.then(|| Sender::Http1(idle.remove(at).sender));
+            }
+            // Else it is still busy with the end of its last request.
+        }
+        None
     }
 
-    /// Takes back a connection after its request.
+    /// Takes back a connection after its request. More than the limit may be idle until the next sweep: with more
+    /// requests at once than the limit, each would else cost a new connection.
     pub(super) fn put(&self, sender: Http1) {
-        let mut connections = self.connections();
-        if !self.keepalive.enabled || sender.is_closed() {
+        if !self.keepalive.enabled || self.keepalive.max_idle_per_host == 0 || sender.is_closed() {
             return;
         }
-        if connections.idle.len() >= self.keepalive.max_idle_per_host {
-            if self.keepalive.max_idle_per_host == 0 {
-                return;
-            }
-            connections.idle.remove(0);
-        }
-        connections.idle.push(Idle {
+        sender.driver.rest();
+        self.connections().idle.push(Idle {
             sender,
             since: Instant::now(),
         });
@@ -116,13 +118,22 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long.
-    pub(super) fn sweep(&self, now: Instant) {
+    /// Closes what has been idle for too long, and those beyond the limit that nobody used since `before`.
+    pub(super) fn sweep(&self, before: Instant, now: Instant) {
         let mut connections = self.connections();
+        for idle in &mut connections.idle {
+            idle.sender.driver.catch_up();
+        }
         let limit = self.keepalive.idle;
         connections
             .idle
             .retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < limit);
+        let surplus = connections
+            .idle
+            .len()
+            .saturating_sub(self.keepalive.max_idle_per_host);
+        let unused = connections.idle.partition_point(|idle| idle.since < before);
+        connections.idle.drain(..surplus.min(unused));
         // Requests under way hold the shared connection themselves.
         connections.shared = connections.shared.take().filter(|shared| {
             !shared.sender.is_closed() && now.saturating_duration_since(shared.used) < limit

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::runtime::LocalOptions;
 
 use super::*;
@@ -84,8 +85,8 @@ fn connections_are_used_again() {
     });
 }
 
-/// The second request meets a connection that the upstream closes under it; gives what comes of it.
-fn second_request_is_lost(method: &'static str) -> Result<String, SendError> {
+#[test]
+fn a_request_on_a_connection_that_was_stale_is_lost_unless_fresh() {
     let dial = upstream(|number, mut stream| {
         head(&mut stream);
         stream.write_all(HELLO).unwrap();
@@ -101,21 +102,14 @@ fn second_request_is_lost(method: &'static str) -> Result<String, SendError> {
         text(first.unwrap()).await;
         tokio::task::yield_now().await;
         let second = upstreams
-            .send(&dial, &transport, request(method, Body::Empty))
-            .await?;
-        Ok(text(second).await)
-    })
-}
-
-#[test]
-fn a_safe_request_goes_out_again_when_its_connection_was_stale() {
-    assert_eq!(second_request_is_lost("GET").unwrap(), "hello");
-}
-
-#[test]
-fn another_request_may_have_arrived_and_does_not() {
-    let error = second_request_is_lost("POST").unwrap_err();
-    assert!(matches!(error, SendError::Exchange { .. }), "{error:?}");
+            .send(&dial, &transport, request("GET", Body::Empty))
+            .await;
+        assert!(matches!(second, Err(SendError::Lost { .. })), "{second:?}");
+        let mut third = request("GET", Body::Empty);
+        third.extensions_mut().insert(Fresh);
+        let third = upstreams.send(&dial, &transport, third).await;
+        assert_eq!(text(third.unwrap()).await, "hello");
+    });
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::exchange::{Connection, Exchange};
 use crate::go_regex;
 use crate::template::{Template, Unknown, Value};
 use crate::values::status_code_matches;
-use crate::world::{Dial, Network, World};
+use crate::world::{Dial, Fresh, Network, SendError, World};
 
 /// How many bytes of a response are read unless the config says less.
 const MAX_BODY: usize = 1 << 20;
@@ -208,7 +208,12 @@ impl Check {
         let mut target = self.target.clone();
         for _ in 0..=MAX_REDIRECTS {
             let request = self.request(asked, &target)?;
-            let response = world.send(&asked.dial, &asked.transport, request).await;
+            let mut response = world.send(&asked.dial, &asked.transport, request).await;
+            if matches!(response, Err(SendError::Lost { .. })) {
+                let mut request = self.request(asked, &target)?;
+                request.extensions_mut().insert(Fresh);
+                response = world.send(&asked.dial, &asked.transport, request).await;
+            }
             let response = response.map_err(|error| error.to_string())?;
             let location = response.headers().get(http::header::LOCATION);
             let next = location.filter(|_| self.follow_redirects && response.status().is_redirection());

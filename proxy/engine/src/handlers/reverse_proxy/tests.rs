@@ -23,7 +23,7 @@ use crate::exchange::Exchange;
 use crate::handlers::Flow;
 use crate::handlers::reverse_proxy::transport::Transport;
 use crate::test_util::{exchange, handlers};
-use crate::world::{Dial, SendError, World};
+use crate::world::{Dial, Fresh, SendError, World};
 
 /// What an upstream does with a request.
 type Upstream<'a> = Box<dyn FnMut(&str, http::Request<Body>) -> Result<http::Response<Body>, SendError> + 'a>;
@@ -480,6 +480,66 @@ fn check_tries(load_balancing: &Json, request: &str, body: Body, sent: bool, exp
 
 fn streamed() -> Body {
     Body::stream(http_body_util::Full::new(Bytes::from("x")).map_err(|never| match never {}))
+}
+
+/// Sends a request whose first connection turns out to be closed; gives the status, and each try: whether it had to be
+/// on a new connection, and its headers.
+fn lost(config: Json, request: &str, body: Body) -> (u16, Vec<(bool, http::HeaderMap)>) {
+    let mut tries = Vec::new();
+    let world = Memory::new(|dial, request| {
+        let fresh = request.extensions().get::<Fresh>().is_some();
+        tries.push((fresh, request.headers().clone()));
+        if fresh {
+            return Ok(ok());
+        }
+        Err(SendError::Lost {
+            address: dial.into(),
+            source: "closed".into(),
+        })
+    });
+    let mut exchange = exchange(request);
+    exchange.body = body;
+    let status = status(&proxy(config), &mut exchange, &world);
+    drop(world);
+    (status, tries)
+}
+
+#[test]
+fn what_a_closed_connection_lost_goes_out_again_if_safe() {
+    let config = |more: Json| {
+        let mut config = json!({"upstreams": [{"dial": "a:80"}],
+            "headers": {"request": {"set": {"X-Up": ["{http.request.header.X-A}"]}}}});
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        config
+    };
+    for more in [
+        json!({}),
+        json!({"load_balancing": {"retries": 1}}),
+        json!({"rewrite": {"method": "HEAD"}}),
+    ] {
+        let (status, tries) = lost(
+            config(more.clone()),
+            "GET /\nHost: h\nX-A: b\nConnection: close",
+            Body::Empty,
+        );
+        let [(false, first), (true, second)] = &tries[..] else {
+            panic!("{more}: {tries:?}")
+        };
+        assert_eq!((status, first), (200, second), "{more}");
+        assert_eq!(first["x-up"], "b");
+    }
+    for (request, body) in [
+        ("POST /", Body::Empty),
+        ("DELETE /", Body::Empty),
+        ("GET /", Body::from(Bytes::from("x"))),
+        ("GET /", streamed()),
+    ] {
+        let (status, tries) = lost(config(json!({})), request, body);
+        assert_eq!((status, tries.len()), (502, 1), "{request}");
+    }
 }
 
 #[test]
