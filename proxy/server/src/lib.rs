@@ -16,6 +16,7 @@
 mod access_log;
 mod bind;
 mod connection;
+mod gather;
 mod plain_on_tls;
 mod plan;
 mod prober;

@@ -26,7 +26,7 @@ use crate::watched::{self, Order, Watch};
 use crate::world::Services;
 
 /// How often connections are looked at for having taken too long.
-const SWEEP: Duration = Duration::from_millis(500);
+const SWEEP: Duration = Duration::from_millis(watched::TICK);
 
 /// How long accepting rests when the process has run out of something, file descriptors above all.
 const REST: Duration = Duration::from_millis(100);
@@ -203,7 +203,7 @@ async fn sweep(local: Rc<Local>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = watched::now();
+        let now = watched::tick();
         for watch in local.watches.borrow().values() {
             watch.sweep(now);
         }

@@ -8,13 +8,13 @@ mod pool;
 mod resolve;
 mod tls;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairway_engine::body::{Body, BodyError};
@@ -32,15 +32,18 @@ use connect::Connector;
 use leased::Lease;
 use pool::{Http1, Pool, Sender};
 
-/// How often pools are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
+use crate::watched;
+
+/// How often pools are looked through, in milliseconds.
+const SWEEP: u64 = 5000;
 
 /// The upstream connections of a traffic thread.
 pub(crate) struct Upstreams {
     connector: Connector,
     /// By the transport's id, then by where to.
     pools: RefCell<HashMap<u64, HashMap<Dial, Arc<Pool>, RandomState>, RandomState>>,
-    swept: RefCell<Instant>,
+    /// In milliseconds of [`watched::recent`].
+    swept: Cell<u64>,
 }
 
 impl Upstreams {
@@ -48,17 +51,17 @@ impl Upstreams {
         Self {
             connector: Connector::new(helpers),
             pools: RefCell::default(),
-            swept: RefCell::new(Instant::now()),
+            swept: Cell::new(watched::recent()),
         }
     }
 
     /// Closes connections that have been idle for too long, and forgets pools without connections.
     pub(crate) fn sweep(&self) {
-        let (before, now) = (*self.swept.borrow(), Instant::now());
-        if now.duration_since(before) < SWEEP {
+        let (before, now) = (self.swept.get(), watched::recent());
+        if now.saturating_sub(before) < SWEEP {
             return;
         }
-        *self.swept.borrow_mut() = now;
+        self.swept.set(now);
         self.pools.borrow_mut().retain(|&id, pools| {
             pools.retain(|_, pool| {
                 pool.sweep(before, now);

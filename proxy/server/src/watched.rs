@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::gather;
 use crate::plan::Settings;
 
 /// How long a connection without a request may live on at the end.
@@ -41,7 +42,7 @@ pub(crate) struct Watch {
     active: AtomicU32,
     /// Whether a request's head is being read.
     in_head: AtomicU8,
-    /// Since when it is as it is, in milliseconds of [`now`].
+    /// Since when it is as it is, in milliseconds of [`now`], at most a tick too late.
     since: AtomicU64,
     order: AtomicU8,
     /// Whether no request came yet.
@@ -120,7 +121,7 @@ impl Watch {
         self.fresh.store(false, Relaxed);
         if self.active.fetch_add(1, Relaxed) == 0 {
             self.in_head.store(0, Relaxed);
-            self.since.store(now(), Relaxed);
+            self.since.store(soon(), Relaxed);
         }
         Busy(Arc::clone(self))
     }
@@ -133,7 +134,7 @@ impl Watch {
     /// Bytes came.
     fn arrived(&self) {
         if self.active.load(Relaxed) == 0 && self.in_head.swap(1, Relaxed) == 0 {
-            self.since.store(now(), Relaxed);
+            self.since.store(soon(), Relaxed);
         }
     }
 }
@@ -146,9 +147,32 @@ impl Drop for Busy {
     fn drop(&mut self) {
         if self.0.active.fetch_sub(1, Relaxed) == 1 {
             self.0.in_head.store(0, Relaxed);
-            self.0.since.store(now(), Relaxed);
+            self.0.since.store(soon(), Relaxed);
         }
     }
+}
+
+/// How often sweepers look at connections, in milliseconds.
+pub(crate) const TICK: u64 = 500;
+
+/// [`now`] at the last tick. To ask the clock several times for each request would cost more than it is worth.
+static RECENT: AtomicU64 = AtomicU64::new(0);
+
+/// The time, for all who take it from here until the next tick.
+pub(crate) fn tick() -> u64 {
+    let now = now();
+    RECENT.store(now, Relaxed);
+    now
+}
+
+/// A time at most a tick ago.
+pub(crate) fn recent() -> u64 {
+    RECENT.load(Relaxed)
+}
+
+/// A time at most a tick ahead.
+pub(crate) fn soon() -> u64 {
+    recent() + TICK
 }
 
 /// Milliseconds since some moment of this process.
@@ -229,7 +253,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        gather::poll_write(Pin::new(&mut self.io), context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -259,7 +283,7 @@ mod tests {
 
     #[track_caller]
     fn check(watch: &Watch, seconds: u64, expected: Order) {
-        watch.sweep(now() + seconds * 1000);
+        watch.sweep(tick() + seconds * 1000);
         assert_eq!(watch.order(), expected);
     }
 

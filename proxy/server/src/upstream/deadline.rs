@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::gather;
+
 /// A connection on which no read and no write waits longer than its limit.
 pub(super) struct Timed<T> {
     io: T,
@@ -83,7 +85,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Timed<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let poll = Pin::new(&mut this.io).poll_write_vectored(context, slices);
+        let poll = gather::poll_write(Pin::new(&mut this.io), context, slices);
         this.write.hold(poll, context)
     }
 

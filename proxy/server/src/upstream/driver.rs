@@ -80,14 +80,17 @@ impl Driver {
         }
     }
 
-    /// Nobody waits for the connection: from here on it wakes no task.
+    /// Nobody waits for the connection, and it has done what there was to do: from here on it wakes no task, and takes
+    /// note of what happens.
     pub(super) fn rest(&self) {
         self.wakes.quiet.store(true, Relaxed);
+        self.wakes.stirred.store(false, Relaxed);
     }
 
-    /// Follows up on what happened while nobody polled the connection, which may be its end.
-    pub(super) fn catch_up(&mut self) {
-        if self.wakes.stirred.load(Relaxed) {
+    /// Follows up on what happened while nobody polled the connection, which may be its end. Whether it is `busy` with
+    /// its last request is for its sender to say.
+    pub(super) fn catch_up(&mut self, busy: bool) {
+        if busy || self.wakes.stirred.load(Relaxed) {
             self.drive();
         }
     }
@@ -173,11 +176,15 @@ mod tests {
         assert_eq!(task.0.load(SeqCst), 1);
         assert!(driver.poll(&mut context, |_| Poll::Ready(())).is_ready());
         driver.rest();
+        driver.catch_up(false);
         theirs.wake();
         assert_eq!((task.0.load(SeqCst), polls.load(SeqCst)), (1, 2));
-        driver.catch_up();
-        driver.catch_up();
+        driver.catch_up(false);
+        driver.rest();
+        driver.catch_up(false);
         assert_eq!(polls.load(SeqCst), 3);
+        driver.catch_up(true);
+        assert_eq!(polls.load(SeqCst), 4);
     }
 
     #[test]

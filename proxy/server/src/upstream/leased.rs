@@ -71,6 +71,15 @@ impl Lease {
         Body::stream(leased)
     }
 
+    /// Gives the connection back. It may have been closed since it brought the end of the response.
+    fn finish(&mut self) {
+        if let Some(Held::Own { driver, .. }) = &mut self.0 {
+            driver.catch_up(false);
+        }
+        self.give_back();
+    }
+
+    /// Gives the connection back, of which the last thing asked was to do what it can.
     fn give_back(&mut self) {
         match self.0.take() {
             Some(Held::Own { sender, driver, pool }) => pool.put(Http1 { sender, driver }),
@@ -121,8 +130,8 @@ impl http_body::Body for Leased {
             Some(Held::Task(_)) | None => poll(context),
         };
         match &poll {
-            Poll::Ready(None) => self.lease.give_back(),
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.lease.give_back(),
+            Poll::Ready(None) => self.lease.finish(),
+            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.lease.finish(),
             Poll::Ready(Some(Err(_))) => self.lease.close(),
             _ => {}
         }

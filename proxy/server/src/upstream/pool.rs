@@ -1,9 +1,10 @@
 //! A pool: the connections of one traffic thread to one address by one transport.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::driver::Driver;
+use crate::watched;
 use fairway_engine::body::Body;
 use fairway_engine::handlers::reverse_proxy::transport::KeepAlive;
 use hyper::client::conn::{http1, http2};
@@ -17,6 +18,11 @@ pub(super) struct Http1 {
 impl Http1 {
     fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    fn catch_up(&mut self) {
+        let busy = !self.is_ready();
+        self.driver.catch_up(busy);
     }
 
     fn is_ready(&self) -> bool {
@@ -47,13 +53,14 @@ struct Connections {
 
 struct Idle {
     sender: Http1,
-    since: Instant,
+    /// In milliseconds of [`watched::recent`].
+    since: u64,
 }
 
 struct Shared {
     sender: http2::SendRequest<Body>,
-    /// When a request was sent on it.
-    used: Instant,
+    /// When a request was sent on it, in the same.
+    used: u64,
 }
 
 impl Pool {
@@ -73,7 +80,7 @@ impl Pool {
         let mut connections = self.connections();
         if !upgrade && let Some(shared) = &mut connections.shared {
             if !shared.sender.is_closed() {
-                shared.used = Instant::now();
+                shared.used = watched::recent();
                 return Some(Sender::Http2(shared.sender.clone()));
             }
             connections.shared = None;
@@ -82,12 +89,12 @@ impl Pool {
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            idle[at].sender.driver.catch_up();
+            idle[at].sender.catch_up();
             if idle[at].sender.is_closed() {
                 idle.remove(at);
             } else if idle[at].sender.is_ready() {
                 // Those before it have been idle for longer.
-                let fits = idle[at].since.elapsed() < self.keepalive.idle;
+                let fits = self.keeps(idle[at].since, watched::soon());
                 return fits.then(|| Sender::Http1(idle.remove(at).sender));
             }
             // Else it is still busy with the end of its last request.
@@ -104,7 +111,7 @@ impl Pool {
         sender.driver.rest();
         self.connections().idle.push(Idle {
             sender,
-            since: Instant::now(),
+            since: watched::recent(),
         });
     }
 
@@ -113,21 +120,25 @@ impl Pool {
         if let Sender::Http2(sender) = sender {
             self.connections().shared = Some(Shared {
                 sender: sender.clone(),
-                used: Instant::now(),
+                used: watched::recent(),
             });
         }
     }
 
+    /// Whether a connection that is idle since a time may still be.
+    fn keeps(&self, since: u64, now: u64) -> bool {
+        Duration::from_millis(now.saturating_sub(since)) < self.keepalive.idle
+    }
+
     /// Closes what has been idle for too long, and those beyond the limit that nobody used since `before`.
-    pub(super) fn sweep(&self, before: Instant, now: Instant) {
+    pub(super) fn sweep(&self, before: u64, now: u64) {
         let mut connections = self.connections();
         for idle in &mut connections.idle {
-            idle.sender.driver.catch_up();
+            idle.sender.catch_up();
         }
-        let limit = self.keepalive.idle;
         connections
             .idle
-            .retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < limit);
+            .retain(|idle| !idle.sender.is_closed() && self.keeps(idle.since, now));
         let surplus = connections
             .idle
             .len()
@@ -135,9 +146,9 @@ impl Pool {
         let unused = connections.idle.partition_point(|idle| idle.since < before);
         connections.idle.drain(..surplus.min(unused));
         // Requests under way hold the shared connection themselves.
-        connections.shared = connections.shared.take().filter(|shared| {
-            !shared.sender.is_closed() && now.saturating_duration_since(shared.used) < limit
-        });
+        let shared = connections.shared.take();
+        connections.shared =
+            shared.filter(|shared| !shared.sender.is_closed() && self.keeps(shared.used, now));
     }
 
     pub(super) fn is_empty(&self) -> bool {

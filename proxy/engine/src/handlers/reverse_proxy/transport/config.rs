@@ -136,7 +136,7 @@ pub struct KeepAliveConfig {
     /// How many may lie idle in all; no limit at 0.
     #[serde(skip_serializing_if = "is_default")]
     pub max_idle_conns: i64,
-    /// How many may lie idle per address. 32.
+    /// How many may lie idle per address, on each traffic thread, when nobody used the others for some seconds. 32.
     #[serde(skip_serializing_if = "is_default")]
     pub max_idle_conns_per_host: i64,
     /// How long one may lie idle. 2 minutes.
