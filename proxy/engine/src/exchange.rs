@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use http::header::HOST;
+use http::header::{HOST, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
 
@@ -194,6 +194,9 @@ pub struct Exchange {
     pub started: Instant,
     /// The response's headers so far.
     pub response_headers: HeaderMap,
+    /// What is yet to stand in their `Server`. A proxied response has the upstream's name instead, so most requests are
+    /// spared the header.
+    server_name: Option<HeaderValue>,
     /// What the response carries for the server (an upgrade).
     pub response_extensions: http::Extensions,
     /// What is to be done with the finished response, outermost first.
@@ -242,6 +245,7 @@ impl Exchange {
             trusted_proxy: false,
             started: Instant::now(),
             response_headers: HeaderMap::new(),
+            server_name: None,
             response_extensions: http::Extensions::new(),
             filters: SmallVec::new(),
             vars: Names::default(),
@@ -300,6 +304,30 @@ impl Exchange {
     fn keep_original(&mut self) {
         if self.original.is_none() {
             self.original = Some(Box::new((self.method.clone(), self.target.clone())));
+        }
+    }
+
+    /// Has the response name a server, unless an upstream or a handler decides otherwise.
+    pub fn set_server_name(&mut self, name: HeaderValue) {
+        self.server_name = Some(name);
+    }
+
+    /// What is yet to stand in the response's `Server`.
+    pub(crate) fn server_name(&self) -> Option<&HeaderValue> {
+        self.server_name.as_ref()
+    }
+
+    /// Puts the server's name among the response's headers, before anybody looks at them or changes them.
+    pub(crate) fn name_server(&mut self) {
+        if let Some(name) = self.server_name.take() {
+            self.response_headers.insert(SERVER, name);
+        }
+    }
+
+    /// Has the response not name the server.
+    pub(crate) fn unname_server(&mut self) {
+        if self.server_name.take().is_none() {
+            self.response_headers.remove(SERVER);
         }
     }
 

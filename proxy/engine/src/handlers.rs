@@ -164,12 +164,28 @@ impl Handler {
         })
     }
 
+    /// Whether it neither looks at the headers of the response nor changes them, but for those of an upstream.
+    fn leaves_response(&self) -> bool {
+        matches!(
+            self,
+            Self::Invoke(_)
+                | Self::Map(_)
+                | Self::ReverseProxy(_)
+                | Self::Rewrite(_)
+                | Self::Subroute(_)
+                | Self::Vars(_)
+        )
+    }
+
     /// Runs it. Rare work of some size is boxed: every connection has room for the future of a request. Dropping the future midway leaves the exchange half changed; it is dropped with it.
     pub(crate) async fn handle<'t, W: World>(
         &'t self,
         exchange: &mut Exchange,
         world: &W,
     ) -> Result<Flow<'t>, HandlerError> {
+        if !self.leaves_response() {
+            exchange.name_server();
+        }
         match self {
             Self::Authentication(handler) => Box::pin(handler.handle(exchange, world)).await,
             Self::CopyResponse(handler) => handler.handle(exchange),

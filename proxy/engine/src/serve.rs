@@ -225,6 +225,7 @@ fn finish_unanswered(exchange: &mut Exchange, status: StatusCode) -> Served {
 
 /// Runs the filters, innermost first, and puts head and body together.
 fn finish(exchange: &mut Exchange, mut response: Response) -> Served {
+    exchange.name_server();
     while let Some(filter) = exchange.filters.pop() {
         filter.apply(exchange, &mut response);
     }

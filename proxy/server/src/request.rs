@@ -19,8 +19,7 @@ use fairway_engine::paths;
 use fairway_engine::serve::{Served, refuse, serve};
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SERVER,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
@@ -79,9 +78,7 @@ pub(crate) async fn answer(
         Body::stream(unread::Guarded::new(incoming, client.local.unread.clone()))
     };
     let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
-    exchange
-        .response_headers
-        .insert(SERVER, HeaderValue::from_static("Fairway"));
+    exchange.set_server_name(HeaderValue::from_static("Fairway"));
     let record = record(&client, &server.logs, &mut exchange);
     let services = &client.local.services;
     let served = if client.settings.strict_sni_host && !rules::names_same_host(&exchange) {

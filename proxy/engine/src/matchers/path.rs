@@ -128,7 +128,7 @@ impl<'e> Request<'e> {
     }
 
     fn fits(&mut self, pattern: &str, kind: Kind) -> bool {
-        let join = !pattern.contains("//");
+        let join = !pattern.as_bytes().windows(2).any(|pair| pair == b"//");
         if kind == Kind::Escaped {
             let path = cleaned(self.escaped, join);
             return escaped::fits(pattern, &path.to_lowercase());

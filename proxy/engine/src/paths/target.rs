@@ -28,6 +28,9 @@ pub fn to_uri(path_and_query: &str) -> Option<Uri> {
 
 /// The host of `host[:port]`, without brackets.
 pub fn host_of(host: &str) -> &str {
+    if !host.bytes().any(|byte| matches!(byte, b':' | b'[' | b']')) {
+        return host;
+    }
     match super::split_host_port(host) {
         Ok((host, _)) => host,
         Err(_) => host

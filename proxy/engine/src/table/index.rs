@@ -63,7 +63,10 @@ impl Index {
 
     /// The positions of the routes that may match a request for `host` (lower case, without port), in order, each once.
     pub fn candidates(&self, host: &str, target: &Target) -> Candidates<'_> {
-        let parent = host.split_once('.').map(|(_, parent)| parent);
+        let wildcards = Some(host).filter(|_| !self.wildcard.is_empty());
+        let parent = wildcards
+            .and_then(|host| host.split_once('.'))
+            .map(|(_, parent)| parent);
         let found = [
             self.exact.get(host),
             parent.and_then(|parent| self.wildcard.get(parent)),

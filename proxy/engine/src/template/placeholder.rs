@@ -165,7 +165,7 @@ impl Placeholder {
             // The host is not among the headers; as in Caddy, `{header.Host}` is nothing.
             Kind::Header(name) if name == http::header::HOST => "".into(),
             Kind::Header(name) => joined(&exchange.headers.get_all(name)),
-            Kind::ResponseHeader(name) => joined(&exchange.response_headers.get_all(name)),
+            Kind::ResponseHeader(name) => response_header(exchange, name),
             Kind::Cookie(name) => cookie(exchange, name)?.into(),
             Kind::Uuid => exchange.uuid().to_string().into(),
             Kind::Duration => seconds(exchange).into(),
@@ -420,6 +420,13 @@ fn tls(exchange: &Exchange, part: TlsPart) -> Option<Cow<'_, str>> {
     })
 }
 
+fn response_header<'a>(exchange: &'a Exchange, name: &HeaderName) -> Cow<'a, str> {
+    match exchange.server_name() {
+        Some(server) if *name == http::header::SERVER => String::from_utf8_lossy(server.as_bytes()),
+        _ => joined(&exchange.response_headers.get_all(name)),
+    }
+}
+
 fn joined<'a>(values: &http::header::GetAll<'a, http::HeaderValue>) -> Cow<'a, str> {
     let mut values = values
         .iter()
@@ -624,6 +631,18 @@ mod tests {
         );
         assert!(Placeholder::new("system.arch").is_global());
         assert_eq!(architecture("x86_64"), "amd64");
+    }
+
+    #[test]
+    fn tell_the_server_before_its_header_is_there() {
+        let mut exchange = exchange("GET /");
+        check(&exchange, &[("http.response.header.Server", Some(""))]);
+        exchange.set_server_name(http::HeaderValue::from_static("us"));
+        check(&exchange, &[("http.response.header.Server", Some("us"))]);
+        exchange.name_server();
+        check(&exchange, &[("http.response.header.Server", Some("us"))]);
+        exchange.unname_server();
+        check(&exchange, &[("http.response.header.Server", Some(""))]);
     }
 
     #[test]

@@ -14,8 +14,9 @@ static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// How many headers are added to a request, with `Host`.
-const ADDED: usize = 5;
+/// Room for the headers that are added to a request, with `Host`; a bit more, since less may be taken for no more than
+/// what is there already.
+const ADDED: usize = 8;
 
 /// The headers of a request as they go to any upstream.
 pub(super) fn request_headers(exchange: &Exchange, trusted: &[IpNet]) -> HeaderMap {
@@ -58,7 +59,12 @@ fn hop_by_hop(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
     for name in headers.keys().filter(|name| is_hop_by_hop(name.as_str())) {
         if *name == CONNECTION {
             let lines = headers.get_all(name).iter();
+            let usual = |line: &&HeaderValue| {
+                let line = line.as_bytes();
+                line.eq_ignore_ascii_case(b"keep-alive") || line.eq_ignore_ascii_case(b"close")
+            };
             let named = lines
+                .filter(|line| !usual(line))
                 .filter_map(|line| line.to_str().ok())
                 .flat_map(|line| line.split(','))
                 .map(str::trim)

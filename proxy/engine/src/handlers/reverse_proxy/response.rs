@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, SERVER, VIA};
+use http::header::{CONTENT_LENGTH, VIA};
 use http::{HeaderMap, StatusCode};
 
 use super::body::{guarded, read_ahead, unsized_body};
@@ -226,8 +226,8 @@ impl Passed {
                 });
             }
         }
+        exchange.unname_server();
         let ours = &mut exchange.response_headers;
-        ours.remove(SERVER);
         let via = forward::via(self.parts.version);
         if ours.is_empty() && !headers.contains_key(VIA) {
             // The usual case, without a move of each header.
@@ -252,6 +252,7 @@ impl Passed {
                 "the upstream switched to a protocol that was not asked for",
             ));
         }
+        exchange.name_server();
         append(&mut exchange.response_headers, self.parts.headers);
         exchange.response_extensions.extend(self.parts.extensions);
         exchange.response_extensions.insert(Tunnel {
