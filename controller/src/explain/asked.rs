@@ -161,11 +161,7 @@ impl Asked {
             server_name: self.host.as_str().into(),
             ..Tls::default()
         });
-        Connection {
-            remote: here(49152),
-            local: here(listener.port),
-            tls,
-        }
+        Connection::new(here(49152), here(listener.port), tls)
     }
 
     /// The request in a few words: its method, unless it is GET, and its address.

@@ -3,12 +3,36 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::error::HandlerError;
+
 /// Why a body ended before its end.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the body of a request ended before its end, if it is the client's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientFault {
+    /// It is longer than this, in bytes.
+    #[error("the request's body is longer than {0} bytes")]
+    TooLarge(u64),
+    /// It was not there in time.
+    #[error("the request's body was not there within {0:?}")]
+    TooSlow(Duration),
+}
+
+impl From<&ClientFault> for HandlerError {
+    fn from(fault: &ClientFault) -> Self {
+        let status = match fault {
+            ClientFault::TooLarge(_) => 413,
+            ClientFault::TooSlow(_) => 408,
+        };
+        Self::new(status, fault.to_string())
+    }
+}
 
 /// A stream of frames; trailers are its last frame.
 pub type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::config::{Config, Route as RouteConfig, Server as ServerConfig};
-use crate::handlers::Handler;
 use crate::handlers::reverse_proxy::health::Check;
 use crate::handlers::reverse_proxy::{BalancerKey, Registry};
+use crate::handlers::{Config as HandlerConfig, Handler};
 use crate::matchers::Sets;
 use crate::table::{Route, Routes, Server, Table};
 
 mod logs;
 mod memory;
+mod mentions;
 mod named;
 mod not_served;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 mod trusted_proxies;
 
 use memory::{Known, Needs, Recall};
+use mentions::mentions_body;
 use named::Named;
 
 pub use logs::AccessLogs;
@@ -128,6 +130,8 @@ pub(crate) struct Compiler<'c> {
     needs: Needs,
     /// The checks of all routes, by their addresses: one that several need is there once.
     checks: IndexMap<usize, Arc<Check>>,
+    /// Whether the route that is compiled mentions the body of a request; none before that was looked for.
+    mentions_body: Option<bool>,
 }
 
 impl<'c> Compiler<'c> {
@@ -267,11 +271,18 @@ impl<'c> Compiler<'c> {
     }
 
     fn route(&mut self, config: &RouteConfig, groups: &mut Groups) -> Result<Route, CompileError> {
+        let is_mentioned = *self.mentions_body.get_or_insert_with(|| mentions_body(config));
         let handlers = |compiler: &mut Self| {
-            let handlers = config.handle.iter();
-            handlers
-                .map(|handler| Handler::compile(handler, compiler))
-                .collect::<Result<_, _>>()
+            let mut handlers = Vec::with_capacity(config.handle.len());
+            for handler in &config.handle {
+                // The handlers within a subroute see for themselves.
+                let looks_within = matches!(handler, HandlerConfig::Subroute(_));
+                if is_mentioned && !looks_within && mentions_body(handler) {
+                    handlers.push(Handler::HoldBody);
+                }
+                handlers.push(Handler::compile(handler, compiler)?);
+            }
+            Ok(handlers.into())
         };
         let handlers = match &config.id {
             Some(id) => self.in_scope(format!("@{id}"), handlers),
@@ -284,7 +295,11 @@ impl<'c> Compiler<'c> {
                 .as_deref()
                 .filter(|group| !group.is_empty())
                 .map(|group| groups.number(group)),
-            matchers: Sets::compile(&config.matches)?,
+            matchers: if is_mentioned && mentions_body(&config.matches) {
+                Sets::compile(&config.matches)?.holding_body()
+            } else {
+                Sets::compile(&config.matches)?
+            },
             terminal: config.terminal,
         })
     }
@@ -312,7 +327,9 @@ impl<'c> Compiler<'c> {
     /// Compiles, and tells what that needed.
     fn apart<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> (T, Needs) {
         let outer = std::mem::take(&mut self.needs);
+        let is_mentioned = self.mentions_body.take();
         let made = compile(self);
+        self.mentions_body = is_mentioned;
         (made, std::mem::replace(&mut self.needs, outer))
     }
 

@@ -25,7 +25,7 @@ use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
 use crate::handlers::{
     self, acme_server, authentication, copy_response, encode, error, file_server, headers, invoke, map,
-    metrics, push, respond, reverse_proxy, rewrite, templates, timeouts, tracing, vars,
+    metrics, push, request_body, respond, reverse_proxy, rewrite, templates, timeouts, tracing, vars,
 };
 use crate::matchers::Set;
 
@@ -68,6 +68,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     log_skip::DIRECTIVE,
     headers::HEADER,
     copy_response::HEADERS,
+    request_body::DIRECTIVE,
     timeouts::DIRECTIVE,
     redir::DIRECTIVE,
     method::DIRECTIVE,
@@ -106,5 +107,4 @@ pub(crate) const NOT_YET: &[&str] = &[
     "log_append",
     "log_name",
     "php_fastcgi",
-    "request_body",
 ];

@@ -15,7 +15,7 @@ use http::header::{HOST, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
 
-use crate::body::Body;
+use crate::body::{Body, ClientFault};
 use crate::error::HandlerError;
 use crate::handlers::Filter;
 use crate::handlers::map::Maps;
@@ -182,6 +182,8 @@ pub struct Exchange {
     pub extensions: http::Extensions,
     /// The request's body.
     pub body: Body,
+    /// Why the body ended before its end, once it did; none while nobody limits it.
+    pub(crate) client_fault: Option<Arc<OnceLock<ClientFault>>>,
     /// Method and target before anything changed them; none while nothing did.
     original: Option<Box<(Method, Target)>>,
     /// The connection.
@@ -239,6 +241,7 @@ impl Exchange {
             headers: parts.headers,
             extensions: parts.extensions,
             body,
+            client_fault: None,
             original: None,
             client_ip: connection.remote.ip(),
             connection,
@@ -257,6 +260,11 @@ impl Exchange {
             held: None,
             uuid: OnceLock::new(),
         }
+    }
+
+    /// Why the body ended before its end, if it did and that is the client's fault.
+    pub(crate) fn fault(&self) -> Option<&ClientFault> {
+        self.client_fault.as_ref()?.get()
     }
 
     /// The target as it is now.

@@ -14,6 +14,7 @@ pub mod invoke;
 pub mod map;
 pub mod metrics;
 pub mod push;
+pub mod request_body;
 pub mod respond;
 pub mod reverse_proxy;
 pub mod rewrite;
@@ -60,6 +61,8 @@ pub enum Config {
     Metrics(metrics::Config),
     /// `push`
     Push(push::Config),
+    /// `request_body`
+    RequestBody(request_body::Config),
     /// `respond`, `redir`, `abort`
     StaticResponse(respond::Config),
     /// `reverse_proxy`
@@ -91,6 +94,9 @@ pub(crate) enum Handler {
     Invoke(invoke::Invoke),
     Map(map::Map),
     Push,
+    /// No handler of Caddy: reads the body for the placeholders of the next one.
+    HoldBody,
+    RequestBody(request_body::RequestBody),
     Respond(respond::Respond),
     ReverseProxy(Box<reverse_proxy::ReverseProxy>),
     Rewrite(rewrite::Rewrite),
@@ -153,6 +159,7 @@ impl Handler {
             Config::Map(config) => Self::Map(config.compile()?),
             Config::Metrics(_) => return Err(CompileError::not_served("metrics")),
             Config::Push(_) => Self::Push,
+            Config::RequestBody(config) => Self::RequestBody(config.compile()?),
             Config::StaticResponse(config) => Self::Respond(config.compile()?),
             Config::ReverseProxy(config) => Self::ReverseProxy(Box::new(config.compile(compiler)?)),
             Config::Rewrite(config) => Self::Rewrite(config.compile()?),
@@ -203,6 +210,11 @@ impl Handler {
                 Ok(Flow::Next)
             }
             Self::Push => Ok(Flow::Next),
+            Self::HoldBody => Box::pin(request_body::hold(exchange)).await.map(|()| Flow::Next),
+            Self::RequestBody(handler) => {
+                handler.handle(exchange, world);
+                Ok(Flow::Next)
+            }
             Self::Respond(handler) => handler.handle(exchange),
             Self::ReverseProxy(handler) => handler.handle(exchange, world).await,
             Self::Rewrite(handler) => handler.handle(exchange),

@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::compile::CompileError;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
+use crate::handlers::request_body;
 use crate::world::World;
 
 /// A set of matchers as JSON: Caddy's `http.matchers.*` by name. All of them must match.
@@ -285,12 +286,28 @@ impl Set {
 
 /// Several sets, one of which must match; none matches everything.
 #[derive(Debug, Default)]
-pub(crate) struct Sets(Box<[Box<[Matcher]>]>);
+pub(crate) struct Sets {
+    sets: Box<[Box<[Matcher]>]>,
+    /// Whether they look at the body of the request.
+    hold_body: bool,
+}
 
 impl Sets {
     /// Makes the matchers of a list of sets.
     pub(crate) fn compile(sets: &[Set]) -> Result<Self, CompileError> {
-        sets.iter().map(Set::compile).collect::<Result<_, _>>().map(Self)
+        Ok(Self {
+            sets: sets.iter().map(Set::compile).collect::<Result<_, _>>()?,
+            hold_body: false,
+        })
+    }
+
+    /// The same; the body is read before they are asked.
+    #[must_use]
+    pub(crate) fn holding_body(self) -> Self {
+        Self {
+            hold_body: true,
+            ..self
+        }
     }
 
     /// Whether one of them matches; the disk is asked if need be.
@@ -299,6 +316,9 @@ impl Sets {
         exchange: &mut Exchange,
         world: &W,
     ) -> Result<bool, HandlerError> {
+        if self.hold_body {
+            Box::pin(request_body::hold(exchange)).await?;
+        }
         match self.match_any(exchange) {
             Ok(answer) => Ok(answer),
             Err(Unanswered::Error(error)) => Err(error),
@@ -332,10 +352,10 @@ impl Sets {
 
     /// Whether one of them matches.
     pub(crate) fn match_any(&self, exchange: &mut Exchange) -> Result<bool, Unanswered> {
-        if self.0.is_empty() {
+        if self.sets.is_empty() {
             return Ok(true);
         }
-        for set in &self.0 {
+        for set in &self.sets {
             if match_all(set, exchange)? {
                 return Ok(true);
             }

@@ -115,7 +115,7 @@ pub(crate) fn check_not_served(text: &str, name: &str) {
 }
 
 /// A world in which nothing can be asked for.
-struct NoWorld;
+pub(crate) struct NoWorld;
 
 impl World for NoWorld {
     async fn send(
@@ -133,6 +133,10 @@ impl World for NoWorld {
 
     fn file(&self, _file: std::fs::File, _offset: u64, _length: u64) -> Body {
         Body::Empty
+    }
+
+    fn within(&self, body: Body, _limit: std::time::Duration) -> Body {
+        body
     }
 
     async fn sleep(&self, _duration: std::time::Duration) {}

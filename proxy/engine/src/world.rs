@@ -93,6 +93,9 @@ pub trait World {
     /// A body that reads `length` bytes of an open file from `offset` on, away from the traffic threads.
     fn file(&self, file: std::fs::File, offset: u64, length: u64) -> Body;
 
+    /// A body that fails with [`ClientFault::TooSlow`](crate::body::ClientFault::TooSlow) unless it ends in time.
+    fn within(&self, body: Body, limit: Duration) -> Body;
+
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 

@@ -59,6 +59,10 @@ impl World for Memory {
         Body::Empty
     }
 
+    fn within(&self, body: Body, _limit: std::time::Duration) -> Body {
+        body
+    }
+
     async fn sleep(&self, _duration: Duration) {
         pending::<()>().await;
     }

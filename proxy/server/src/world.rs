@@ -10,12 +10,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fairway_engine::body::{Body, BodyError};
+use fairway_engine::body::{Body, BodyError, ClientFault};
 use fairway_engine::handlers::reverse_proxy::transport::Transport;
 use fairway_engine::world::{Dial, SendError, World};
 use http_body::{Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use crate::traffic::Helpers;
 use crate::upstream::Upstreams;
@@ -68,6 +69,14 @@ impl World for Services {
         })
     }
 
+    fn within(&self, body: Body, limit: Duration) -> Body {
+        Body::stream(Timed {
+            body,
+            limit,
+            end: Box::pin(tokio::time::sleep(limit)),
+        })
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -82,6 +91,36 @@ pub(crate) async fn run<T: Send + 'static>(helpers: &Handle, work: impl FnOnce()
             // The helpers end after the traffic threads; nobody sees this.
             Err(_) => std::future::pending().await,
         },
+    }
+}
+
+/// A body that must end in time.
+struct Timed {
+    body: Body,
+    limit: Duration,
+    end: Pin<Box<Sleep>>,
+}
+
+impl http_body::Body for Timed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(Box::new(ClientFault::TooSlow(self.limit)))));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

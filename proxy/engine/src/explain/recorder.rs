@@ -62,6 +62,10 @@ impl World for Recorder {
         Body::Empty
     }
 
+    fn within(&self, body: Body, _limit: Duration) -> Body {
+        body
+    }
+
     async fn sleep(&self, _duration: Duration) {
         pending::<()>().await;
     }

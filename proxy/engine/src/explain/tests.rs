@@ -13,11 +13,11 @@ fn config(text: &str) -> Config {
 }
 
 fn connection() -> Connection {
-    Connection {
-        remote: "192.0.2.1:1234".parse().unwrap(),
-        local: "192.0.2.2:80".parse().unwrap(),
-        tls: None,
-    }
+    Connection::new(
+        "192.0.2.1:1234".parse().unwrap(),
+        "192.0.2.2:80".parse().unwrap(),
+        None,
+    )
 }
 
 /// A request as one, from a method, a target and headers, one a line.

@@ -24,6 +24,7 @@ pub fn words(handler: &Config) -> String {
         Config::StaticResponse(config) if config.abort => "closes the connection".into(),
         Config::StaticResponse(_) => "answers by itself".into(),
         Config::ReverseProxy(config) => of_proxy(config),
+        Config::RequestBody(_) => "bounds the request's body".into(),
         Config::Rewrite(config) => of_rewrite(config),
         Config::Subroute(_) => String::new(),
         Config::Templates(_) => "fills in templates".into(),

@@ -82,6 +82,7 @@ pub use config::{
     PassiveHealthChecks, ResponseHandler, Upstream as UpstreamConfig,
 };
 pub(crate) use forward::remove_hop_by_hop;
+pub(crate) use parse::{duration as read_duration, size as read_size};
 pub(crate) use registry::BalancerKey;
 pub use registry::Registry;
 pub(crate) use response::Held;
@@ -303,8 +304,10 @@ impl ReverseProxy {
         }
         if let Some(limit) = self.request_buffers {
             let read = body::read_ahead(body, limit).await;
-            body =
-                read.map_err(|error| HandlerError::new(400, format!("reading the request's body: {error}")))?;
+            body = read.map_err(|error| match exchange.fault() {
+                Some(fault) => fault.into(),
+                None => HandlerError::new(400, format!("reading the request's body: {error}")),
+            })?;
             if let Body::Full(bytes) = &body {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
@@ -358,6 +361,9 @@ impl ReverseProxy {
                     request.extensions_mut().insert(Fresh);
                 }
                 Err(error) => {
+                    if let Some(fault) = exchange.fault() {
+                        return Err(fault.into());
+                    }
                     upstream.endpoint.fail(now());
                     return Ok(Attempt::Failed(outgoing.recover(error)));
                 }

@@ -4,8 +4,11 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderName;
 
+use crate::body::Body;
 use crate::exchange::{Exchange, Target, certificate};
 use crate::paths;
 use crate::template::Value;
@@ -28,6 +31,8 @@ enum Kind {
     HostPort,
     Port,
     HostLabel(usize),
+    Body,
+    BodyBase64,
     Remote,
     RemoteHost,
     RemotePort,
@@ -155,6 +160,8 @@ impl Placeholder {
                 .rsplit('.')
                 .nth(*index)
                 .map_or(Cow::Borrowed(""), |label| label.to_ascii_lowercase().into()),
+            Kind::Body => String::from_utf8_lossy(held(&exchange.body)),
+            Kind::BodyBase64 => STANDARD.encode(held(&exchange.body)).into(),
             Kind::Remote => exchange.connection.remote.to_string().into(),
             Kind::RemoteHost => exchange.connection.remote.ip().to_string().into(),
             Kind::RemotePort => exchange.connection.remote.port().to_string().into(),
@@ -319,6 +326,8 @@ fn request(name: &str) -> Option<Kind> {
         "orig_method" => Kind::OriginalMethod,
         "scheme" => Kind::Scheme,
         "proto" => Kind::Protocol,
+        "body" => Kind::Body,
+        "body_base64" => Kind::BodyBase64,
         "host" => Kind::Host,
         "hostport" => Kind::HostPort,
         "port" => Kind::Port,
@@ -450,6 +459,14 @@ fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
             .and_then(|value| value.strip_suffix('"'))
             .unwrap_or(value),
     )
+}
+
+/// What is held of a body. The compiler sees to it that whoever tells it finds it so; one that went upstream is gone.
+fn held(body: &Body) -> &[u8] {
+    match body {
+        Body::Full(bytes) => bytes,
+        Body::Empty | Body::Stream(_) => &[],
+    }
 }
 
 fn set<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, str>> {

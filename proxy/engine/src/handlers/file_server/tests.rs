@@ -42,6 +42,10 @@ impl World for Here {
         bytes::Bytes::from(bytes).into()
     }
 
+    fn within(&self, body: Body, _limit: std::time::Duration) -> Body {
+        body
+    }
+
     async fn sleep(&self, _: Duration) {}
 }
 

@@ -526,7 +526,7 @@ pub(super) fn text(args: &mut Args<'_>, what: &str) -> Result<String, Diagnostic
 }
 
 /// The next argument as a duration.
-pub(super) fn duration(args: &mut Args<'_>) -> Result<Duration, Diagnostic> {
+pub(crate) fn duration(args: &mut Args<'_>) -> Result<Duration, Diagnostic> {
     let token = args.required("a duration")?;
     Duration::parse(&token.text).map_err(|error| {
         let message = format!("`{}` is not a duration: {error}", token.text);
@@ -544,7 +544,7 @@ pub(super) fn number(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
 }
 
 /// The next argument as a size in bytes.
-pub(super) fn size(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
+pub(crate) fn size(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
     let token = args.required("a size")?;
     let size = Size::parse(&token.text).map_err(|error| error.to_string());
     size.and_then(|size| i64::try_from(size.0).map_err(|_| "the size is out of range".to_owned()))

@@ -67,6 +67,10 @@ impl World for Memory<'_> {
         Body::Empty
     }
 
+    fn within(&self, body: Body, _limit: std::time::Duration) -> Body {
+        body
+    }
+
     async fn sleep(&self, duration: Duration) {
         *self.slept.borrow_mut() += duration;
     }

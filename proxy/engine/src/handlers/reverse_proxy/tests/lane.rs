@@ -220,6 +220,10 @@ fn a_request_waits_for_the_first_endpoint_as_long_as_it_may_try() {
             Body::Empty
         }
 
+        fn within(&self, body: Body, _limit: Duration) -> Body {
+            body
+        }
+
         async fn sleep(&self, _duration: Duration) {
             set(&self.1, "shop/api:80", &["10.0.0.1:80"]);
         }
