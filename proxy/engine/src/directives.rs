@@ -5,6 +5,7 @@
 
 mod abort;
 pub(crate) mod bind;
+mod forward_auth;
 mod fs;
 mod handle;
 mod handle_errors;
@@ -77,6 +78,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     try_files::DIRECTIVE,
     authentication::DIRECTIVE_OLD_NAME,
     authentication::DIRECTIVE,
+    forward_auth::DIRECTIVE,
     headers::REQUEST_HEADER,
     encode::DIRECTIVE,
     push::DIRECTIVE,
@@ -101,10 +103,4 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
 ];
 
 /// Directives of Caddy that are not there yet; refused by name.
-pub(crate) const NOT_YET: &[&str] = &[
-    "forward_auth",
-    "intercept",
-    "log_append",
-    "log_name",
-    "php_fastcgi",
-];
+pub(crate) const NOT_YET: &[&str] = &["intercept", "log_append", "log_name", "php_fastcgi"];

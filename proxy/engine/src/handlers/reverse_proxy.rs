@@ -82,7 +82,7 @@ pub use config::{
     PassiveHealthChecks, ResponseHandler, Upstream as UpstreamConfig,
 };
 pub(crate) use forward::remove_hop_by_hop;
-pub(crate) use parse::{duration as read_duration, size as read_size};
+pub(crate) use parse::{duration as read_duration, parse as read, size as read_size};
 pub(crate) use registry::BalancerKey;
 pub use registry::Registry;
 pub(crate) use response::Held;
@@ -106,7 +106,8 @@ const PRIVATE_RANGES: [&str; 6] = [
 ];
 
 fn parse_directive(args: Args<'_>, scope: &mut Scope<'_>) -> Result<super::Config, Diagnostic> {
-    parse::parse(args, scope).map(|config| super::Config::ReverseProxy(Box::new(config)))
+    parse::parse(args, scope, Config::default(), &[])
+        .map(|config| super::Config::ReverseProxy(Box::new(config)))
 }
 
 /// The run-time form.
@@ -298,10 +299,12 @@ impl ReverseProxy {
             None => (exchange.method.clone(), origin_form(exchange)?),
         };
         let mut headers = self.headers(exchange, &method);
-        let mut body = exchange.body.take();
-        if loses_body(exchange, &method) {
-            body = Body::Empty;
-        }
+        let mut body = if loses_body(exchange, &method) {
+            // The request's own stays where it is, for those who come after an authorization.
+            Body::Empty
+        } else {
+            exchange.body.take()
+        };
         if let Some(limit) = self.request_buffers {
             let read = body::read_ahead(body, limit).await;
             body = read.map_err(|error| match exchange.fault() {
@@ -374,6 +377,10 @@ impl ReverseProxy {
         self.judge(upstream, &response, latency);
         let mut passed = Passed::new(response, guard);
         passed.read_ahead(self.response_buffers).await?;
+        if !self.responders.is_empty() {
+            // Nobody may read it: without a rest of it the connection is free for the next request.
+            passed.read_short().await?;
+        }
         let looks_at_responses = self.retries.looks_at_responses();
         passed.describe(
             exchange,

@@ -65,10 +65,17 @@ const SUBDIRECTIVES: &[&str] = &[
     "verbose_logs",
 ];
 
-/// Reads a `reverse_proxy`.
-pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config, Diagnostic> {
+/// Reads a `reverse_proxy` on top of a config. The lines whose names are in `own` were read by another directive, which
+/// it stands for.
+pub(crate) fn parse(
+    mut args: Args<'_>,
+    scope: &mut Scope<'_>,
+    base: Config,
+    own: &[&str],
+) -> Result<Config, Diagnostic> {
     let mut reader = Reader {
-        config: Config::default(),
+        config: base,
+        own,
         scheme: None,
         services: Vec::new(),
         plain: None,
@@ -81,7 +88,7 @@ pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config,
     for line in args.block() {
         if line.name.text.starts_with('@') {
             reader.matcher(line)?;
-        } else {
+        } else if !own.contains(&line.name.text.as_str()) {
             reader.line(line, args, scope)?;
         }
     }
@@ -93,12 +100,16 @@ pub(super) fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Config,
     let (with, without): (Vec<_>, Vec<_>) = std::mem::take(&mut reader.handlers)
         .into_iter()
         .partition(|handler| handler.matches.is_some());
-    reader.config.handle_response = with.into_iter().chain(without).collect();
+    reader
+        .config
+        .handle_response
+        .extend(with.into_iter().chain(without));
     reader.finish(args)
 }
 
 struct Reader<'s> {
     config: Config,
+    own: &'s [&'s str],
     /// The scheme of the upstreams so far, and the address that has it.
     scheme: Option<(Scheme, &'s Token)>,
     /// The Services so far, and where they are named.
@@ -300,7 +311,7 @@ impl<'s> Reader<'s> {
                 let checks: &mut HealthChecks = self.config.health_checks.get_or_insert_default();
                 return passive(checks.passive.get_or_insert_default(), args);
             }
-            _ => return Err(outer.unknown_subdirective(line, SUBDIRECTIVES.iter().copied())),
+            _ => return Err(outer.unknown_subdirective(line, SUBDIRECTIVES.iter().chain(self.own).copied())),
         }
         args.finish_line()
     }

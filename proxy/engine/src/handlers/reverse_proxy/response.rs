@@ -21,6 +21,9 @@ use crate::values::canonical_header;
 
 const HEADER: &str = "http.reverse_proxy.header.";
 
+/// How many bytes of a body are read without need, to have done with it.
+const SHORT: u64 = 4096;
+
 /// What the server needs to know of an upgraded connection; among the extensions of a response with status 101. It
 /// counts as a request in flight until it is dropped, so the server keeps it as long as the connections are joined.
 #[derive(Clone, Debug)]
@@ -131,6 +134,15 @@ impl Passed {
         Ok(())
     }
 
+    /// Reads all of the body if it is known to be short.
+    pub(super) async fn read_short(&mut self) -> Result<(), HandlerError> {
+        let length = http_body::Body::size_hint(&self.body).exact();
+        if length.is_some_and(|length| length <= SHORT) {
+            self.read_ahead(Some(usize::MAX)).await?;
+        }
+        Ok(())
+    }
+
     /// Placeholders that tell of the response; those of its headers only if somebody may ask for them.
     pub(super) fn describe(&self, exchange: &mut Exchange, with_headers: bool) {
         let status = self.parts.status;
@@ -212,6 +224,8 @@ impl Passed {
         stream_timeout: Option<Duration>,
         exchange: &mut Exchange,
     ) -> Result<Flow<'t>, HandlerError> {
+        // Nobody asks any more for a response that an authorization left.
+        exchange.held = None;
         if self.parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(stream_timeout, exchange);
         }
