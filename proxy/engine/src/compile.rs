@@ -275,8 +275,9 @@ impl<'c> Compiler<'c> {
         let handlers = |compiler: &mut Self| {
             let mut handlers = Vec::with_capacity(config.handle.len());
             for handler in &config.handle {
-                // The handlers within a subroute see for themselves.
-                let looks_within = matches!(handler, HandlerConfig::Subroute(_));
+                // The handlers within these see for themselves.
+                let looks_within =
+                    matches!(handler, HandlerConfig::Subroute(_) | HandlerConfig::Intercept(_));
                 if is_mentioned && !looks_within && mentions_body(handler) {
                     handlers.push(Handler::HoldBody);
                 }

@@ -25,8 +25,8 @@ use fairway_caddyfile::{Args, Diagnostic};
 use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
 use crate::handlers::{
-    self, acme_server, authentication, copy_response, encode, error, file_server, headers, invoke, map,
-    metrics, push, request_body, respond, reverse_proxy, rewrite, templates, timeouts, tracing, vars,
+    self, acme_server, authentication, copy_response, encode, error, file_server, headers, intercept, invoke,
+    map, metrics, push, request_body, respond, reverse_proxy, rewrite, templates, timeouts, tracing, vars,
 };
 use crate::matchers::Set;
 
@@ -82,6 +82,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     headers::REQUEST_HEADER,
     encode::DIRECTIVE,
     push::DIRECTIVE,
+    intercept::DIRECTIVE,
     templates::DIRECTIVE,
     invoke::DIRECTIVE,
     handle::DIRECTIVE,
@@ -103,4 +104,4 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
 ];
 
 /// Directives of Caddy that are not there yet; refused by name.
-pub(crate) const NOT_YET: &[&str] = &["intercept", "log_append", "log_name", "php_fastcgi"];
+pub(crate) const NOT_YET: &[&str] = &["log_append", "log_name", "php_fastcgi"];

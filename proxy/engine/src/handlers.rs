@@ -10,6 +10,7 @@ pub mod encode;
 pub mod error;
 pub mod file_server;
 pub mod headers;
+pub mod intercept;
 pub mod invoke;
 pub mod map;
 pub mod metrics;
@@ -53,6 +54,8 @@ pub enum Config {
     FileServer(file_server::Config),
     /// `header`, `request_header`
     Headers(headers::Config),
+    /// `intercept`
+    Intercept(intercept::Config),
     /// `invoke`
     Invoke(invoke::Config),
     /// `map`
@@ -91,6 +94,7 @@ pub(crate) enum Handler {
     Error(error::Error),
     FileServer(file_server::FileServer),
     Headers(headers::Headers),
+    Intercept(intercept::Intercept),
     Invoke(invoke::Invoke),
     Map(map::Map),
     Push,
@@ -131,16 +135,8 @@ pub enum Filter {
     Headers(headers::Deferred),
     /// Compression.
     Encode(encode::Pending),
-}
-
-impl Filter {
-    /// Changes the response.
-    pub(crate) fn apply(self, exchange: &mut Exchange, response: &mut Response) {
-        match self {
-            Self::Headers(filter) => filter.apply(exchange, response),
-            Self::Encode(filter) => filter.apply(exchange, response),
-        }
-    }
+    /// Another response in its place.
+    Intercept(intercept::Pending),
 }
 
 impl Handler {
@@ -155,6 +151,7 @@ impl Handler {
             Config::Error(config) => Self::Error(config.compile()),
             Config::FileServer(config) => Self::FileServer(config.compile()?),
             Config::Headers(config) => Self::Headers(config.compile()?),
+            Config::Intercept(config) => Self::Intercept(config.compile(compiler)?),
             Config::Invoke(config) => Self::Invoke(config.compile(compiler)?),
             Config::Map(config) => Self::Map(config.compile()?),
             Config::Metrics(_) => return Err(CompileError::not_served("metrics")),
@@ -201,6 +198,10 @@ impl Handler {
             Self::Error(handler) => handler.handle(exchange),
             Self::FileServer(handler) => Box::pin(handler.handle(exchange, world)).await,
             Self::Headers(handler) => {
+                handler.handle(exchange);
+                Ok(Flow::Next)
+            }
+            Self::Intercept(handler) => {
                 handler.handle(exchange);
                 Ok(Flow::Next)
             }

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::body::Body;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::handlers::{Flow, Response};
+use crate::handlers::{Filter, Flow, Response};
 use crate::paths;
 use crate::table::{Route, Routes, Server};
 use crate::world::World;
@@ -63,10 +63,14 @@ impl Outcome {
 pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world: &W) -> Served {
     let errors = server.errors.clone();
     prepare(&server, exchange);
-    match walk_server(server, exchange, world).await {
-        Ok(End::Response(response)) => finish(exchange, response),
-        Ok(End::Abort) => Served::Abort,
-        Ok(End::Unanswered) => finish_unanswered(exchange, StatusCode::OK),
+    let ended = match walk_server(server, exchange, world).await {
+        Ok(End::Response(response)) => finish(exchange, response, world).await,
+        Ok(End::Abort) => Ok(Served::Abort),
+        Ok(End::Unanswered) => Ok(finish_unanswered(exchange, StatusCode::OK)),
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(served) => served,
         Err(error) => {
             // Filters wait for the response of the routes that failed.
             exchange.filters.clear();
@@ -206,11 +210,13 @@ async fn serve_error<W: World>(
     exchange.restore_original();
     let mut walk = Walk::default();
     walk.frames.push(Frame::new(routes));
-    match walk.run_part(exchange, world).await {
-        Ok(Some(End::Response(response))) => finish(exchange, response),
-        Ok(Some(End::Abort)) => Served::Abort,
-        Ok(None | Some(End::Unanswered)) | Err(_) => finish_unanswered(exchange, status),
-    }
+    let ended = match walk.run_part(exchange, world).await {
+        Ok(Some(End::Response(response))) => finish(exchange, response, world).await,
+        Ok(Some(End::Abort)) => Ok(Served::Abort),
+        Ok(None | Some(End::Unanswered)) => Ok(finish_unanswered(exchange, status)),
+        Err(error) => Err(error),
+    };
+    ended.unwrap_or_else(|_| finish_unanswered(exchange, status))
 }
 
 /// A bare status. Filters wait for the answer of a route, and there is none.
@@ -220,15 +226,67 @@ fn finish_unanswered(exchange: &mut Exchange, status: StatusCode) -> Served {
         status,
         body: Body::Empty,
     };
-    finish(exchange, response)
+    put_together(exchange, response)
 }
 
-/// Runs the filters, innermost first, and puts head and body together.
-fn finish(exchange: &mut Exchange, mut response: Response) -> Served {
-    exchange.name_server();
+/// Runs the filters, innermost first.
+async fn finish<W: World>(
+    exchange: &mut Exchange,
+    mut response: Response,
+    world: &W,
+) -> Result<Served, HandlerError> {
     while let Some(filter) = exchange.filters.pop() {
-        filter.apply(exchange, &mut response);
+        match filter {
+            Filter::Headers(filter) => filter.apply(exchange, &mut response),
+            Filter::Encode(filter) => filter.apply(exchange, &mut response),
+            Filter::Intercept(filter) => {
+                let Some(routes) = filter.routes(exchange, &mut response) else {
+                    continue;
+                };
+                if let End::Abort = Box::pin(intercept(routes, exchange, &mut response, world)).await? {
+                    return Ok(Served::Abort);
+                }
+            }
+        }
     }
+    Ok(put_together(exchange, response))
+}
+
+/// Has routes handle a response. What they do not say stays as it is. [`End::Abort`] means that nothing is sent at all.
+async fn intercept<W: World>(
+    routes: &Routes,
+    exchange: &mut Exchange,
+    response: &mut Response,
+    world: &W,
+) -> Result<End, HandlerError> {
+    let outer = exchange.filters.len();
+    let length = exchange.response_headers.remove(CONTENT_LENGTH);
+    let mut walk = Walk::default();
+    walk.frames.push(Frame::new(routes));
+    let mut replaced = false;
+    match walk.run_part(exchange, world).await? {
+        Some(End::Abort) => return Ok(End::Abort),
+        Some(End::Response(new)) => {
+            replaced = !new.body.is_empty();
+            response.status = new.status;
+            if replaced {
+                response.body = new.body;
+            }
+        }
+        // Those that wait for an answer of the routes wait in vain.
+        None | Some(End::Unanswered) => exchange.filters.truncate(outer),
+    }
+    if let StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED = response.status {
+        response.body = Body::Empty;
+    } else if let Some(length) = length.filter(|_| !replaced) {
+        exchange.response_headers.insert(CONTENT_LENGTH, length);
+    }
+    Ok(End::Unanswered)
+}
+
+/// Puts head and body together.
+fn put_together(exchange: &mut Exchange, response: Response) -> Served {
+    exchange.name_server();
     if response.status == StatusCode::NOT_MODIFIED {
         // There is no content that it could be the type or the length of.
         for name in [CONTENT_TYPE, CONTENT_LENGTH] {

@@ -17,6 +17,7 @@ pub fn words(handler: &Config) -> String {
         Config::FileServer(config) if config.root.is_empty() => "serves files".into(),
         Config::FileServer(config) => format!("serves files of {}", config.root),
         Config::Headers(config) => of_headers(config),
+        Config::Intercept(_) => "may change the answer".into(),
         Config::Invoke(config) => format!("runs the named route {}", config.name),
         Config::Map(config) => format!("sets {} by {}", config.destinations.join(", "), config.source),
         Config::Metrics(_) => "shows metrics".into(),

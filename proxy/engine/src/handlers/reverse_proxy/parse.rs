@@ -1,24 +1,21 @@
 //! `reverse_proxy` as a Caddyfile has it.
 
-use std::collections::HashMap;
-
 use fairway_caddyfile::{Args, Diagnostic, Segment, Tier, Token, suggest};
 
 use super::address::{self, MAX_UPSTREAMS, Scheme};
 use super::config::{
     ActiveHealthChecks, Config, DynamicUpstreams, HealthChecks, KubernetesUpstreams, LoadBalancing,
-    PassiveHealthChecks, ResponseHandler, Upstream,
+    PassiveHealthChecks, Upstream,
 };
 use super::sources::MAX_SERVICES;
 use super::transport::{self, HttpTransport};
-use super::{PRIVATE_RANGES, dynamic, selection};
+use super::{PRIVATE_RANGES, dynamic, handle_response, selection};
 use crate::adapt::Scope;
 use crate::adapt::tenancy;
 use crate::cluster::{ServiceName, ServicePort};
 use crate::handlers::headers;
 use crate::matchers::{MATCHERS, Set};
-use crate::response_matcher;
-use crate::values::{Duration, Size, StatusCode};
+use crate::values::{Duration, Size};
 
 /// The subdirectives, for suggestions.
 const SUBDIRECTIVES: &[&str] = &[
@@ -80,30 +77,17 @@ pub(crate) fn parse(
         services: Vec::new(),
         plain: None,
         transport: None,
-        matchers: HashMap::new(),
-        handlers: Vec::new(),
-        handle_responses: Vec::new(),
     };
     reader.upstreams(args.remaining(), scope)?;
+    let mut responses = handle_response::Reader::default();
     for line in args.block() {
-        if line.name.text.starts_with('@') {
-            reader.matcher(line)?;
-        } else if !own.contains(&line.name.text.as_str()) {
-            reader.line(line, args, scope)?;
+        if own.contains(&line.name.text.as_str()) || responses.line(line)? {
+            continue;
         }
+        reader.line(line, args, scope)?;
     }
-    // Whatever the order in which they are written: those that only change the status come first, and those for all
-    // responses last. A response matcher may be defined below them.
-    for args in std::mem::take(&mut reader.handle_responses) {
-        reader.handle_response(args, scope)?;
-    }
-    let (with, without): (Vec<_>, Vec<_>) = std::mem::take(&mut reader.handlers)
-        .into_iter()
-        .partition(|handler| handler.matches.is_some());
-    reader
-        .config
-        .handle_response
-        .extend(with.into_iter().chain(without));
+    let handlers = responses.finish(scope)?;
+    reader.config.handle_response.extend(handlers);
     reader.finish(args)
 }
 
@@ -117,10 +101,6 @@ struct Reader<'s> {
     /// An address that is no Service.
     plain: Option<&'s Token>,
     transport: Option<(HttpTransport, &'s Token)>,
-    matchers: HashMap<&'s str, response_matcher::Config>,
-    handlers: Vec<ResponseHandler>,
-    /// The lines that begin with `handle_response`.
-    handle_responses: Vec<Args<'s>>,
 }
 
 impl<'s> Reader<'s> {
@@ -221,17 +201,6 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
-    fn matcher(&mut self, line: &'s Segment) -> Result<(), Diagnostic> {
-        let name = line.name.text.as_str();
-        if self.matchers.contains_key(name) {
-            let message = format!("the response matcher `{name}` is there already");
-            return Err(Diagnostic::error("duplicate-matcher", line, message));
-        }
-        let matcher = response_matcher::parse(Args::new(line))?;
-        self.matchers.insert(name, matcher);
-        Ok(())
-    }
-
     fn line(&mut self, line: &'s Segment, outer: Args<'s>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
         let mut args = Args::new(line);
         let name = line.name.text.as_str();
@@ -250,22 +219,6 @@ impl<'s> Reader<'s> {
                 }
                 self.transport = Some((transport::parse(args)?, &line.name));
                 return Ok(());
-            }
-            "handle_response" => {
-                self.handle_responses.push(args);
-                return Ok(());
-            }
-            "replace_status" => {
-                let first = args.required("a status")?;
-                let (matches, status) = match args.next_arg() {
-                    Some(status) => (Some(self.named(first)?), status),
-                    None => (None, first),
-                };
-                self.handlers.push(ResponseHandler {
-                    matches,
-                    status_code: StatusCode::from(status.text.as_str()),
-                    ..ResponseHandler::default()
-                });
             }
             "header_up" => {
                 let headers = self.config.headers.get_or_insert_default();
@@ -314,38 +267,6 @@ impl<'s> Reader<'s> {
             _ => return Err(outer.unknown_subdirective(line, SUBDIRECTIVES.iter().chain(self.own).copied())),
         }
         args.finish_line()
-    }
-
-    fn handle_response(&mut self, mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<(), Diagnostic> {
-        let matches = args.next_arg().map(|name| self.named(name)).transpose()?;
-        if let Some(extra) = args.peek() {
-            return Err(args
-                .unexpected(extra)
-                .help("`replace_status` changes the status of a response"));
-        }
-        let routes = scope.subroute(&args).routes;
-        self.handlers.push(ResponseHandler {
-            matches,
-            routes,
-            ..ResponseHandler::default()
-        });
-        Ok(())
-    }
-
-    /// The response matcher of a name.
-    fn named(&self, name: &Token) -> Result<response_matcher::Config, Diagnostic> {
-        if !name.text.starts_with('@') {
-            let message = format!(
-                "`{}` is not the name of a response matcher, which begins with `@`",
-                name.text
-            );
-            return Err(Diagnostic::error("invalid-value", name, message));
-        }
-        self.matchers.get(name.text.as_str()).cloned().ok_or_else(|| {
-            let message = format!("there is no response matcher `{}`", name.text);
-            Diagnostic::error("unknown-matcher", name, message)
-                .did_you_mean(suggest(&name.text, self.matchers.keys().copied()))
-        })
     }
 
     /// Brings the scheme of the addresses and the transport together.

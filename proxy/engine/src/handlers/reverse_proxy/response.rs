@@ -7,16 +7,14 @@ use http::header::{CONTENT_LENGTH, VIA};
 use http::{HeaderMap, StatusCode};
 
 use super::body::{guarded, read_ahead, unsized_body};
-use super::config::ResponseHandler;
+use super::handle_response::Action;
 use super::{Apart, HeaderDown, InFlight, ReverseProxy, forward};
 use crate::body::Body;
-use crate::compile::{CompileError, Compiler};
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
 use crate::handlers::{Flow, Response};
-use crate::response_matcher::{self, ResponseMatcher};
-use crate::table::Routes;
-use crate::template::{Template, Unknown, Value};
+use crate::response_matcher::ResponseMatcher;
+use crate::template::{Unknown, Value};
 use crate::values::canonical_header;
 
 const HEADER: &str = "http.reverse_proxy.header.";
@@ -31,19 +29,6 @@ pub struct Tunnel {
     /// How long the connections may be joined; no limit without it.
     pub limit: Option<Duration>,
     _in_flight: Arc<InFlight>,
-}
-
-/// What is done with certain responses.
-#[derive(Debug)]
-pub(super) struct Responder {
-    matcher: Option<ResponseMatcher>,
-    action: Action,
-}
-
-#[derive(Debug)]
-enum Action {
-    ReplaceStatus(Template),
-    Routes(Routes),
 }
 
 /// A response that came from an upstream.
@@ -79,34 +64,6 @@ impl Held {
         }
         self.passed
             .finish(self.header_down.as_deref(), self.stream_timeout, exchange)
-    }
-}
-
-impl Responder {
-    /// The routes for its responses, if it has some.
-    pub(super) fn routes(&self) -> Option<&Routes> {
-        match &self.action {
-            Action::ReplaceStatus(_) => None,
-            Action::Routes(routes) => Some(routes),
-        }
-    }
-
-    pub(super) fn compile(
-        config: &ResponseHandler,
-        compiler: &mut Compiler<'_>,
-    ) -> Result<Self, CompileError> {
-        let action = match config.status_code.as_str() {
-            "" => Action::Routes(
-                compiler
-                    .routes(&config.routes)
-                    .map_err(|error| error.within("handle_response"))?,
-            ),
-            status => Action::ReplaceStatus(Template::new(status)),
-        };
-        Ok(Self {
-            matcher: config.matches.as_ref().map(response_matcher::Config::compile),
-            action,
-        })
     }
 }
 
@@ -182,10 +139,8 @@ impl ReverseProxy {
         exchange: &mut Exchange,
     ) -> Result<Flow<'_>, HandlerError> {
         let mut responders = self.responders.iter();
-        let responder = responders.find(|responder| {
-            let matcher = responder.matcher.as_ref();
-            matcher.is_none_or(|matcher| matcher.matches(passed.parts.status, &passed.parts.headers))
-        });
+        let responder =
+            responders.find(|responder| responder.matches(passed.parts.status, &passed.parts.headers));
         match responder.map(|responder| &responder.action) {
             None => {}
             Some(Action::Routes(routes)) => {
