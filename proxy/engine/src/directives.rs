@@ -11,6 +11,7 @@ mod handle;
 mod handle_errors;
 mod handle_path;
 mod log;
+mod log_name;
 mod log_skip;
 mod method;
 mod redir;
@@ -26,7 +27,8 @@ use crate::adapt::{Scope, SiteValue};
 use crate::config::Route;
 use crate::handlers::{
     self, acme_server, authentication, copy_response, encode, error, file_server, headers, intercept, invoke,
-    map, metrics, push, request_body, respond, reverse_proxy, rewrite, templates, timeouts, tracing, vars,
+    log_append, map, metrics, push, request_body, respond, reverse_proxy, rewrite, templates, timeouts,
+    tracing, vars,
 };
 use crate::matchers::Set;
 
@@ -65,8 +67,10 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     vars::DIRECTIVE,
     fs::DIRECTIVE,
     root::DIRECTIVE,
+    log_append::DIRECTIVE,
     log_skip::DIRECTIVE_OLD_NAME,
     log_skip::DIRECTIVE,
+    log_name::DIRECTIVE,
     headers::HEADER,
     copy_response::HEADERS,
     request_body::DIRECTIVE,
@@ -104,4 +108,4 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
 ];
 
 /// Directives of Caddy that are not there yet; refused by name.
-pub(crate) const NOT_YET: &[&str] = &["log_append", "log_name", "php_fastcgi"];
+pub(crate) const NOT_YET: &[&str] = &["php_fastcgi"];

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use crate::body::{Body, ClientFault};
 use crate::error::HandlerError;
 use crate::handlers::Filter;
+use crate::handlers::log_append::Fields;
 use crate::handlers::map::Maps;
 use crate::handlers::reverse_proxy::{Held, Told};
 use crate::matchers::file;
@@ -209,6 +210,8 @@ pub struct Exchange {
     pub values: Names,
     /// The maps that give further placeholders a value when they are used.
     pub maps: Maps,
+    /// What is added to the access log's entry.
+    pub log: Fields,
     /// What the disk said, for matchers that are being asked again.
     pub(crate) files: Vec<(file::Lookup, file::Answer)>,
     /// The error that is handled now.
@@ -254,6 +257,7 @@ impl Exchange {
             vars: Names::default(),
             values: Names::default(),
             maps: Maps::default(),
+            log: Fields::default(),
             files: Vec::new(),
             error: None,
             told: Told::default(),

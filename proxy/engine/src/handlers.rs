@@ -12,6 +12,7 @@ pub mod file_server;
 pub mod headers;
 pub mod intercept;
 pub mod invoke;
+pub mod log_append;
 pub mod map;
 pub mod metrics;
 pub mod push;
@@ -58,6 +59,8 @@ pub enum Config {
     Intercept(intercept::Config),
     /// `invoke`
     Invoke(invoke::Config),
+    /// `log_append`
+    LogAppend(log_append::Config),
     /// `map`
     Map(map::Config),
     /// `metrics`
@@ -96,6 +99,7 @@ pub(crate) enum Handler {
     Headers(headers::Headers),
     Intercept(intercept::Intercept),
     Invoke(invoke::Invoke),
+    LogAppend(log_append::LogAppend),
     Map(map::Map),
     Push,
     /// No handler of Caddy: reads the body for the placeholders of the next one.
@@ -153,6 +157,7 @@ impl Handler {
             Config::Headers(config) => Self::Headers(config.compile()?),
             Config::Intercept(config) => Self::Intercept(config.compile(compiler)?),
             Config::Invoke(config) => Self::Invoke(config.compile(compiler)?),
+            Config::LogAppend(config) => Self::LogAppend(config.compile()?),
             Config::Map(config) => Self::Map(config.compile()?),
             Config::Metrics(_) => return Err(CompileError::not_served("metrics")),
             Config::Push(_) => Self::Push,
@@ -206,6 +211,10 @@ impl Handler {
                 Ok(Flow::Next)
             }
             Self::Invoke(handler) => Ok(handler.enter()),
+            Self::LogAppend(handler) => {
+                handler.handle(exchange);
+                Ok(Flow::Next)
+            }
             Self::Map(handler) => {
                 handler.handle(exchange);
                 Ok(Flow::Next)

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::body::Body;
 use crate::error::HandlerError;
 use crate::exchange::Exchange;
-use crate::handlers::{Filter, Flow, Response};
+use crate::handlers::{Filter, Flow, Response, log_append};
 use crate::paths;
 use crate::table::{Route, Routes, Server};
 use crate::world::World;
@@ -65,7 +65,7 @@ pub async fn serve<W: World>(server: Arc<Server>, exchange: &mut Exchange, world
     prepare(&server, exchange);
     let ended = match walk_server(server, exchange, world).await {
         Ok(End::Response(response)) => finish(exchange, response, world).await,
-        Ok(End::Abort) => Ok(Served::Abort),
+        Ok(End::Abort) => Ok(abort(exchange)),
         Ok(End::Unanswered) => Ok(finish_unanswered(exchange, StatusCode::OK)),
         Err(error) => Err(error),
     };
@@ -212,7 +212,7 @@ async fn serve_error<W: World>(
     walk.frames.push(Frame::new(routes));
     let ended = match walk.run_part(exchange, world).await {
         Ok(Some(End::Response(response))) => finish(exchange, response, world).await,
-        Ok(Some(End::Abort)) => Ok(Served::Abort),
+        Ok(Some(End::Abort)) => Ok(abort(exchange)),
         Ok(None | Some(End::Unanswered)) => Ok(finish_unanswered(exchange, status)),
         Err(error) => Err(error),
     };
@@ -244,7 +244,7 @@ async fn finish<W: World>(
                     continue;
                 };
                 if let End::Abort = Box::pin(intercept(routes, exchange, &mut response, world)).await? {
-                    return Ok(Served::Abort);
+                    return Ok(abort(exchange));
                 }
             }
         }
@@ -284,9 +284,16 @@ async fn intercept<W: World>(
     Ok(End::Unanswered)
 }
 
+/// No response.
+fn abort(exchange: &mut Exchange) -> Served {
+    log_append::finish(exchange);
+    Served::Abort
+}
+
 /// Puts head and body together.
 fn put_together(exchange: &mut Exchange, response: Response) -> Served {
     exchange.name_server();
+    log_append::finish(exchange);
     if response.status == StatusCode::NOT_MODIFIED {
         // There is no content that it could be the type or the length of.
         for name in [CONTENT_TYPE, CONTENT_LENGTH] {

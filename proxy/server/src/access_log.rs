@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fairway_engine::body::{Body, BodyError};
 use fairway_engine::exchange::Exchange;
+use fairway_engine::template::Value as Field;
 use http::{HeaderMap, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use serde_json::{Map, Value, json};
 
 /// Headers that are logged without their values.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+
+/// Fields that the writer of an entry adds.
+const WRITERS: [&str; 4] = ["level", "ts", "logger", "msg"];
 
 /// Takes entries. Called on traffic threads: it must not wait; what it cannot take it drops.
 pub trait AccessLog: Send + Sync {
@@ -39,6 +43,8 @@ pub struct Entry {
     pub status: u16,
     /// `resp_headers`
     pub response_headers: Map<String, Value>,
+    /// What `log_append` adds.
+    pub appended: Vec<(String, Value)>,
 }
 
 impl Entry {
@@ -55,6 +61,12 @@ impl Entry {
             "resp_headers".into(),
             Value::Object(self.response_headers.clone()),
         );
+        for (name, value) in &self.appended {
+            // Whoever appends cannot change what happened.
+            if !fields.contains_key(name) && !WRITERS.contains(&name.as_str()) {
+                fields.insert(name.clone(), value.clone());
+            }
+        }
         fields
     }
 }
@@ -101,8 +113,15 @@ impl Record {
         }
     }
 
-    /// Notes what is known of the client in the end.
-    pub(crate) fn user(&mut self, exchange: &Exchange) {
+    /// Notes what is known in the end: who the client is, what is appended, and by which other loggers it is logged.
+    pub(crate) fn conclude(&mut self, exchange: &Exchange) {
+        if let Some(Field::List(names)) = exchange.vars.get("access_logger_names") {
+            self.loggers.clone_from(names);
+        }
+        let appended = exchange.log.iter();
+        self.entry.appended = appended
+            .map(|(name, value)| (name.to_owned(), json(value)))
+            .collect();
         if let Some(id) = exchange.values.get("http.auth.user.id") {
             self.entry.user_id = id.to_string();
         }
@@ -124,6 +143,17 @@ impl Record {
         for logger in &self.loggers {
             self.log.write(logger, &self.entry);
         }
+    }
+}
+
+fn json(value: &Field) -> Value {
+    match value {
+        Field::Null => Value::Null,
+        Field::Text(text) => (**text).into(),
+        Field::Integer(number) => (*number).into(),
+        Field::Float(number) => (*number).into(),
+        Field::Bool(truth) => (*truth).into(),
+        Field::List(list) => list.iter().map(|text| &**text).collect(),
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn answer(
         Served::Response(response) => response,
         Served::Abort => {
             if let Some(mut record) = record {
-                record.user(&exchange);
+                record.conclude(&exchange);
                 record.write(0);
             }
             return Err(Aborted);
@@ -112,7 +112,7 @@ pub(crate) async fn answer(
         without_body(&mut response);
     }
     let record = record.map(|mut record| {
-        record.user(&exchange);
+        record.conclude(&exchange);
         record.head(response.status(), response.headers());
         record
     });

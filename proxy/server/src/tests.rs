@@ -276,6 +276,22 @@ fn requests_are_logged_once_they_are_over() {
     let mut server = respond("hello");
     let skip = json!({"match": [{"path": ["/health"]}], "handle": [{"handler": "vars", "log_skip": true}]});
     server["routes"].as_array_mut().unwrap().insert(0, skip);
+    let routes = server["routes"].as_array_mut().unwrap();
+    routes.insert(
+        1,
+        json!({"match": [{"path": ["/named"]}], "handle": [
+            {"handler": "vars", "access_logger_names": ["one", ""], "number": 5},
+        ]}),
+    );
+    routes.insert(
+        2,
+        json!({"handle": [
+            {"handler": "log_append", "key": "late", "value": "{http.vars.number}"},
+            {"handler": "log_append", "key": "early", "value": "number", "early": true},
+            {"handler": "log_append", "key": "status", "value": "299"},
+            {"handler": "log_append", "key": "level", "value": "debug"},
+        ]}),
+    );
     server["logs"] = json!({"default_logger_name": "log0", "skip_hosts": ["quiet.example"]});
     let (running, address) = start_with(server, Some(Arc::clone(&kept) as Arc<dyn AccessLog>));
     let mut stream = connect(address);
@@ -285,9 +301,10 @@ fn requests_are_logged_once_they_are_over() {
     );
     ask(&mut stream, "GET / HTTP/1.1\r\nhost: quiet.example\r\n\r\n");
     ask(&mut stream, "GET /health HTTP/1.1\r\nhost: a.example\r\n\r\n");
+    ask(&mut stream, "GET /named HTTP/1.1\r\nhost: a.example\r\n\r\n");
     end(running, None);
     let kept = kept.0.lock().unwrap();
-    let [(logger, entry)] = kept.as_slice() else {
+    let [(logger, entry), (first, named), (second, _)] = kept.as_slice() else {
         panic!("{} entries", kept.len());
     };
     assert_eq!(logger, "log0");
@@ -297,6 +314,12 @@ fn requests_are_logged_once_they_are_over() {
     assert_eq!(fields["request"]["proto"], "HTTP/1.1");
     assert_eq!(fields["request"]["headers"], json!({"Cookie": ["REDACTED"]}));
     assert_eq!(fields["resp_headers"]["Server"], json!(["Fairway"]));
+    assert_eq!(fields["late"], Value::Null);
+    assert_eq!(fields["early"], "number");
+    assert_eq!((first.as_str(), second.as_str()), ("one", ""));
+    let fields = Value::Object(named.fields());
+    assert_eq!((&fields["late"], &fields["early"]), (&json!(5), &json!(5)));
+    assert_eq!((&fields["status"], &fields["level"]), (&json!(200), &Value::Null));
 }
 
 /// Routes all requests to `upstream`.

@@ -19,6 +19,7 @@ pub fn words(handler: &Config) -> String {
         Config::Headers(config) => of_headers(config),
         Config::Intercept(_) => "may change the answer".into(),
         Config::Invoke(config) => format!("runs the named route {}", config.name),
+        Config::LogAppend(_) => "adds to the access log".into(),
         Config::Map(config) => format!("sets {} by {}", config.destinations.join(", "), config.source),
         Config::Metrics(_) => "shows metrics".into(),
         Config::Push(_) => "has no effect".into(),
