@@ -14,6 +14,7 @@ mod log;
 mod log_name;
 mod log_skip;
 mod method;
+mod php_fastcgi;
 mod redir;
 mod root;
 mod route;
@@ -98,6 +99,7 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     respond::DIRECTIVE,
     metrics::DIRECTIVE,
     reverse_proxy::DIRECTIVE,
+    php_fastcgi::DIRECTIVE,
     file_server::DIRECTIVE,
     acme_server::DIRECTIVE,
     // Not handlers, and so without an order.
@@ -106,6 +108,3 @@ pub(crate) const DIRECTIVES: &[Directive] = &[
     log::DIRECTIVE,
     tls::DIRECTIVE,
 ];
-
-/// Directives of Caddy that are not there yet; refused by name.
-pub(crate) const NOT_YET: &[&str] = &["php_fastcgi"];

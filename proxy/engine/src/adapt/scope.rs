@@ -13,7 +13,7 @@ use super::{GlobalOptions, SideFiles};
 use crate::cluster::Cluster;
 use crate::config::{Errors, Log, Route, TlsConnectionPolicy};
 use crate::directives::bind::Bind;
-use crate::directives::{DIRECTIVES, Directive, NOT_YET, Parse};
+use crate::directives::{DIRECTIVES, Directive, Parse};
 use crate::handlers::subroute;
 use crate::matchers::Set;
 
@@ -321,10 +321,6 @@ fn files_of(segments: &[Segment]) -> BTreeSet<String> {
 fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
     let name = segment.name.text.as_str();
     let Some(directive) = DIRECTIVES.iter().find(|directive| directive.name == name) else {
-        if NOT_YET.contains(&name) {
-            let message = format!("`{name}` is a directive of Caddy that Fairway does not have yet");
-            return Err(Diagnostic::error("not-yet", segment, message));
-        }
         let known = DIRECTIVES.iter().map(|directive| directive.name);
         return Err(Diagnostic::error(
             "unknown-directive",

@@ -22,7 +22,7 @@ use super::address::{Address, Ports};
 use super::scope::Shared;
 use super::{Adapted, SiteValue, https, logs as loggers, options, pki, shorthand};
 use crate::config::{Config, Http, Server};
-use crate::directives::{DIRECTIVES, NOT_YET};
+use crate::directives::DIRECTIVES;
 use build::Builder;
 use named::NamedRoutes;
 pub(super) use named::flatten;
@@ -129,8 +129,7 @@ fn config(file: &File, shared: &mut Shared) -> Config {
 
 /// A directive outside of every site looks like the address of one.
 pub(super) fn remove_directives_as_addresses(file: &mut File, shared: &mut Shared) {
-    let is_directive =
-        |name: &str| DIRECTIVES.iter().any(|directive| directive.name == name) || NOT_YET.contains(&name);
+    let is_directive = |name: &str| DIRECTIVES.iter().any(|directive| directive.name == name);
     file.sites.retain(|site| {
         let Some(key) = site.keys.iter().find(|key| is_directive(&key.text)) else {
             return true;

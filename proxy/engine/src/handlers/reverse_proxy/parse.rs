@@ -100,7 +100,7 @@ struct Reader<'s> {
     services: Vec<(ServicePort, &'s Token)>,
     /// An address that is no Service.
     plain: Option<&'s Token>,
-    transport: Option<(HttpTransport, &'s Token)>,
+    transport: Option<(transport::Config, &'s Token)>,
 }
 
 impl<'s> Reader<'s> {
@@ -214,7 +214,7 @@ impl<'s> Reader<'s> {
                 return Ok(());
             }
             "transport" => {
-                if self.transport.is_some() {
+                if self.transport.is_some() || self.config.transport.is_some() {
                     return Err(args.error("duplicate-option", "there is a `transport` already"));
                 }
                 self.transport = Some((transport::parse(args)?, &line.name));
@@ -282,11 +282,26 @@ impl<'s> Reader<'s> {
             }));
         }
         let scheme = self.scheme.map_or(Scheme::None, |(scheme, _)| scheme);
-        let mut transport = self
-            .transport
-            .as_ref()
-            .map(|(transport, _)| transport.clone())
-            .unwrap_or_default();
+        let (given, at) = match self.transport.take() {
+            Some((config, token)) => (Some(config), token),
+            None => (self.config.transport.take(), args.name()),
+        };
+        let mut transport = match given {
+            None => HttpTransport::default(),
+            Some(transport::Config::Http(config)) => *config,
+            Some(fastcgi @ transport::Config::Fastcgi(_)) => {
+                if let (Scheme::Https | Scheme::H2c, Some((_, address))) = (scheme, self.scheme) {
+                    let scheme = scheme.as_str();
+                    let message = format!(
+                        "FastCGI is spoken without TLS and HTTP/2, but the upstreams are `{scheme}://`"
+                    );
+                    return Err(Diagnostic::error("conflicting-options", address, message)
+                        .context(at, "FastCGI here"));
+                }
+                self.config.transport = Some(fastcgi);
+                return Ok(self.config);
+            }
+        };
         match scheme {
             Scheme::Https => {
                 transport.tls.get_or_insert_default();
@@ -294,7 +309,6 @@ impl<'s> Reader<'s> {
             Scheme::H2c => transport.versions = vec!["h2c".to_owned(), "2".to_owned()],
             Scheme::Http if transport.tls.is_some() => {
                 let message = "the upstreams are `http://`, but the transport speaks TLS";
-                let at = self.transport.map_or(args.name(), |(_, token)| token);
                 let diagnostic = Diagnostic::error("conflicting-options", at, message);
                 return Err(match self.scheme {
                     Some((_, address)) => diagnostic.context(address, "plain HTTP here"),

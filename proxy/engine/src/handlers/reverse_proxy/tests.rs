@@ -313,7 +313,7 @@ fn mistakes_are_refused() {
         ("header_down ?X y", "default"),
         ("verbose_logs\nverbose_logs", "already"),
         ("dynamic x", "not known here"),
-        ("transport fastcgi", "Caddyfile:3:11"),
+        ("transport fastcgi {\nx\n}", "Caddyfile:4:1"),
         ("transport carrier_pigeon", "there is no transport"),
         ("transport http\ntransport http", "already"),
         ("transport http {\nnonsense\n}", "no subdirective `nonsense`"),

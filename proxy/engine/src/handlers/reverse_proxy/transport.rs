@@ -1,12 +1,14 @@
 //! How upstreams are spoken to: what the server needs to know to open connections and to wait on them.
 
 mod config;
+mod fastcgi;
 mod parse;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub use config::{Config, HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
+pub use fastcgi::FastcgiTransport;
 pub(super) use parse::parse;
 
 /// A transport, compiled. Requests of equal transports share connections, so connections are pooled under

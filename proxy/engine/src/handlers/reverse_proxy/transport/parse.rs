@@ -3,7 +3,8 @@
 use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde_json::json;
 
-use super::config::{HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
+use super::config::{Config, HttpTransport, KeepAliveConfig, Resolver, TlsConfig};
+use super::fastcgi::FastcgiTransport;
 use crate::adapt::trust_pool;
 use crate::handlers::reverse_proxy::parse::{duration, number, size, text};
 
@@ -43,14 +44,16 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// Reads what follows `transport`.
-pub(in super::super) fn parse(mut args: Args<'_>) -> Result<HttpTransport, Diagnostic> {
+pub(in super::super) fn parse(mut args: Args<'_>) -> Result<Config, Diagnostic> {
     let name = args.required("the name of a transport")?;
     match name.text.as_str() {
         "http" => {}
-        "fastcgi" => {
-            let message = "`transport fastcgi` is a part of Caddy that Fairway does not have yet";
-            return Err(Diagnostic::error("not-yet", name, message));
+        // It reaches files of the upstream's machine, and lends them variables.
+        "fastcgi" if args.segment().lowest_tier() < Tier::Operator => {
+            let message = "`transport fastcgi` is for the operator of the cluster only";
+            return Err(Diagnostic::error("operator-only", name, message));
         }
+        "fastcgi" => return FastcgiTransport::parse(args).map(|config| Config::Fastcgi(Box::new(config))),
         other => {
             let message = format!("there is no transport `{other}`");
             return Err(Diagnostic::error("invalid-value", name, message));
@@ -64,7 +67,7 @@ pub(in super::super) fn parse(mut args: Args<'_>) -> Result<HttpTransport, Diagn
         }
         option(&mut transport, line)?;
     }
-    Ok(transport)
+    Ok(Config::Http(Box::new(transport)))
 }
 
 fn option(transport: &mut HttpTransport, line: &Segment) -> Result<(), Diagnostic> {
