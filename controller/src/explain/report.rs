@@ -10,6 +10,7 @@ use fairway_engine::handlers::Config as Handler;
 use fairway_engine::handlers::reverse_proxy::DynamicUpstreams;
 use fairway_engine::matchers::Set;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::objects::Key;
 use crate::verdict::{State, Verdict};
@@ -28,7 +29,11 @@ pub(super) struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<Object<'a>>,
     steps: Vec<Line<'a>>,
-    end: String,
+    /// How it ends: its `kind`, and what belongs to it.
+    end: Json,
+    /// The same as a sentence, where no line says it.
+    #[serde(skip)]
+    closing: String,
 }
 
 /// The object that answers.
@@ -100,6 +105,7 @@ impl<'a> Report<'a> {
             object,
             steps: steps.collect(),
             end: end(&explanation.end),
+            closing: closing(&explanation.end),
         }
     }
 
@@ -150,8 +156,8 @@ impl fmt::Display for Report<'_> {
             let line = format!("  {place:place_width$}  {text:text_width$}  {does}");
             writeln!(f, "{}", line.trim_end())?;
         }
-        if !self.end.is_empty() {
-            writeln!(f, "  {}", self.end)?;
+        if !self.closing.is_empty() {
+            writeln!(f, "  {}", self.closing)?;
         }
         if let Some(object) = self
             .object
@@ -277,8 +283,23 @@ fn of_service(service: &ServicePort, endpoints: Option<Vec<SocketAddr>>) -> Stri
     format!("{named}: {}{more}", shown.join(" "))
 }
 
+/// How it ends, for programs.
+fn end(end: &End) -> Json {
+    match end {
+        End::Answered(answer) => {
+            let status = answer.status.as_u16();
+            json!({"kind": "answered", "status": status, "location": answer.location, "text": answer.text})
+        }
+        End::Upstream => json!({"kind": "upstream"}),
+        End::Failed(status) => json!({"kind": "failed", "status": status.as_u16()}),
+        End::Aborted => json!({"kind": "aborted"}),
+        End::Unanswered => json!({"kind": "unanswered", "status": 200}),
+        End::Waits => json!({"kind": "waits"}),
+    }
+}
+
 /// How it ends, where the last line does not say it.
-fn end(end: &End) -> String {
+fn closing(end: &End) -> String {
     match end {
         End::Answered(_) | End::Upstream => String::new(),
         End::Failed(status) => format!("The answer is a bare {}.", status.as_u16()),
