@@ -118,7 +118,16 @@ fn version_is_one_line() {
 #[test]
 fn help_names_every_command() {
     let printed = check(&["help"], "");
-    for command in ["run", "adapt", "validate", "fmt", "crd", "version", "completion"] {
+    for command in [
+        "run",
+        "adapt",
+        "validate",
+        "fmt",
+        "explain",
+        "crd",
+        "version",
+        "completion",
+    ] {
         assert!(printed.contains(command), "{command}: {printed}");
     }
 }
@@ -249,4 +258,216 @@ fn a_broken_json_config_is_refused() {
         check_error(&[command, "--config", "broken.json"], &["broken.json"]);
         check_error(&[command, "--config", "unknown.json"], &["teleport"]);
     }
+}
+
+/// A folder with the example's manifests, and a Caddyfile of several ways to answer.
+fn shop() -> TempDir {
+    let folder = folder();
+    let shop = folder.path().join("shop");
+    fs::create_dir(&shop).expect("a folder");
+    let files = fs::read_dir(fairway_tests::repository().join("examples/shop")).expect("there is an example");
+    for file in files.filter_map(Result::ok) {
+        fs::copy(file.path(), shop.join(file.file_name())).expect("a file");
+    }
+    let ways = "http://a.test {\n\theader X-A b\n\tredir /old /new\n\thandle_errors {\n\t\trespond gone\n\t}\n\terror /gone 410\n\trespond hi 201\n}\n";
+    fs::write(folder.path().join("Ways"), ways).expect("a file");
+    folder
+}
+
+/// Runs `explain` with arguments, and expects what it prints.
+#[track_caller]
+fn check_explain(folder: &TempDir, arguments: &str, expected: &str) {
+    let arguments: Vec<&str> = ["explain"].into_iter().chain(arguments.split(' ')).collect();
+    let output = fairway(folder.path(), &arguments, "");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    assert_eq!(said, "", "{arguments:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{arguments:?}");
+}
+
+/// Runs `explain` for what nothing answers, and expects all of these in the one error.
+#[track_caller]
+fn check_unexplained(folder: &TempDir, arguments: &str, expected: &[&str]) {
+    let arguments: Vec<&str> = ["explain"].into_iter().chain(arguments.split(' ')).collect();
+    let output = fairway(folder.path(), &arguments, "");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
+    for expected in expected {
+        assert!(
+            said.contains(expected),
+            "{arguments:?} must say `{expected}`: {said}"
+        );
+    }
+    assert_eq!(said.matches("Error:").count(), 1, "{arguments:?}: {said}");
+}
+
+/// What is told of the example's site beside its lines.
+const BARE: &str = "
+CaddyRoute shop/shop is served
+warning[no-certificate]: spec.caddyfile: `shop.localhost` has no certificate, and so it is served over HTTP only; name a Secret in `spec.tls`, or write `http://` if that is meant
+";
+
+#[test]
+fn explain_names_object_and_lines() {
+    let folder = shop();
+    let site = "\
+http://shop.localhost/api/items is answered by CaddyRoute shop/shop (shop/caddyroute.yaml:3)
+  line 17:1  shop.localhost
+  line 3:3   header                  headers of the answer: sets X-Content-Type-Options, X-Frame-Options
+  line 19:3  handle_path /api/*      strips /api
+  line 20:5  invoke api              runs the named route shop/api
+  line 11:3  reverse_proxy api:8080  -> Service shop/api port 8080: 127.0.0.1:9102
+";
+    check_explain(
+        &folder,
+        "shop.localhost /api/items --manifests shop",
+        &format!("{site}{BARE}"),
+    );
+    check_explain(
+        &folder,
+        "blog.localhost /api/x --manifests shop --method POST",
+        "\
+POST http://blog.localhost/api/x is answered by Ingress shop/blog (shop/ingress.yaml:2)
+  CaddyRoute shop/shop line 3:3  header         headers of the answer: sets X-Content-Type-Options, X-Frame-Options
+  spec.rules[0].http.paths[1]    reverse_proxy  -> Service shop/api port 8080: 127.0.0.1:9102
+",
+    );
+    fs::remove_file(folder.path().join("shop/endpoints.yaml")).expect("it is there");
+    let without = "\
+http://shop.localhost/ is answered by CaddyRoute shop/shop (shop/caddyroute.yaml:3)
+  line 17:1  shop.localhost
+  line 3:3   header                  headers of the answer: sets X-Content-Type-Options, X-Frame-Options
+  line 22:3  handle
+  line 23:5  reverse_proxy web:http  -> Service shop/web port 80: no endpoint is ready, fails with 503
+  The answer is a bare 503.
+";
+    check_explain(
+        &folder,
+        "shop.localhost / --manifests shop",
+        &format!("{without}{BARE}"),
+    );
+}
+
+#[test]
+fn explain_follows_a_caddyfile() {
+    let folder = shop();
+    check_explain(
+        &folder,
+        "a.test /old --config Ways --adapter caddyfile",
+        "\
+http://a.test/old is answered by Ways:1:1
+  line 1:1  http://a.test
+  line 2:2  header X-A b     headers of the answer: sets X-A
+  line 3:2  redir /old /new  answers 302, Location: /new
+",
+    );
+    check_explain(
+        &folder,
+        "a.test /gone --config Ways --adapter caddyfile",
+        "\
+http://a.test/gone is answered by Ways:1:1
+  line 1:1  http://a.test
+  line 2:2  header X-A b     headers of the answer: sets X-A
+  line 7:2  error /gone 410  fails on purpose, fails with 410
+  line 1:1  http://a.test
+  line 4:2  handle_errors
+  line 5:3  respond gone     answers 410: gone
+",
+    );
+    let json = "explain a.test / --config Ways --adapter caddyfile --format json";
+    let json: Vec<&str> = json.split(' ').collect();
+    let output = fairway(folder.path(), &json, "");
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let steps = printed["steps"].as_array().expect("there are steps");
+    let last = steps.last().expect("there is one");
+    assert_eq!(last["place"], "line 8:2", "{printed}");
+    assert_eq!(last["request"], "GET /", "{printed}");
+    let end = serde_json::json!({"kind": "answered", "status": 201, "location": null, "text": "hi"});
+    assert_eq!(printed["end"], end);
+}
+
+#[test]
+fn explain_says_what_is_near() {
+    let folder = shop();
+    check_unexplained(
+        &folder,
+        "shop.localhos / --manifests shop",
+        &["nothing answers http://shop.localhos/; did you mean shop.localhost?"],
+    );
+    check_unexplained(
+        &folder,
+        "shop.localhost / --manifests shop --https",
+        &["the host is served, try --http"],
+    );
+    check_unexplained(
+        &folder,
+        "other.test / --config Ways --adapter caddyfile",
+        &["the hosts are a.test"],
+    );
+    let change = |file: &str, from: &str, to: &str| {
+        let path = folder.path().join(file);
+        let text = fs::read_to_string(&path).expect("it is there");
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replace(from, to)).expect("it is written");
+    };
+    change("shop/ingress.yaml", "- path: /\n", "- path: /pages\n");
+    check_unexplained(
+        &folder,
+        "blog.localhost /x --manifests shop",
+        &["of blog.localhost, `/x` is none of the paths /api, /pages"],
+    );
+    change("shop/caddyroute.yaml", "handle_path", "handel_path");
+    check_unexplained(
+        &folder,
+        "shop.localhost / --manifests shop",
+        &[
+            "CaddyRoute shop/shop is not served",
+            "spec.caddyfile:19:3",
+            "did you mean `handle_path`?",
+        ],
+    );
+}
+
+#[test]
+fn explain_refuses_what_is_no_request() {
+    check_error(&["explain"], &["HOST"]);
+    check_error(&["explain", "a.test"], &["PATH"]);
+    let config = ["--config", "Good", "--adapter", "caddyfile"];
+    for (arguments, expected) in [
+        (&["http://a.test", "/"][..], "`http://a.test` is no host"),
+        (&["a.test:x", "/"], "`x` is no port"),
+        (&["::1", "/"], "brackets"),
+        (&["a.test", "x"], "does not begin with `/`"),
+        (&["a.test", "/a b"], "is no path"),
+        (&["a.test", "/", "--method", "G@T"], "`G@T` is no method"),
+        (&["a.test", "/", "--header", "x"], "write `Name: value`"),
+        (&["a.test", "/", "--header", "a b: c"], "is no name of a header"),
+        (&["a.test", "/", "--header", "Host: b.test"], "first argument"),
+        (&["a.test", "/", "--http", "--https"], "--https"),
+        (&["a.test", "/", "--format", "xml"], "xml"),
+        (&["a.test", "/", "--manifests", "folder"], "--manifests"),
+        (&["a.test:81", "/"], "nothing is served on port 81"),
+    ] {
+        let arguments = [&["explain"], arguments, &config[..]].concat();
+        check_error(&arguments, &[expected]);
+    }
+    check_error(&["explain", "a.test", "/", "--manifests", "absent"], &["absent"]);
+    check_error(&["explain", "a.test", "/", "--config", "absent"], &["absent"]);
+    check_error(
+        &[
+            "explain",
+            "a.test",
+            "/",
+            "--config",
+            "Broken",
+            "--adapter",
+            "caddyfile",
+        ],
+        &["Broken:2:2"],
+    );
+    check_error(
+        &["explain", "a.test", "/", "--config", "unknown.json"],
+        &["teleport"],
+    );
 }

@@ -48,11 +48,6 @@ pub(in super::super) fn parse(mut args: Args<'_>) -> Result<Config, Diagnostic> 
     let name = args.required("the name of a transport")?;
     match name.text.as_str() {
         "http" => {}
-        // It reaches files of the upstream's machine, and lends them variables.
-        "fastcgi" if args.segment().lowest_tier() < Tier::Operator => {
-            let message = "`transport fastcgi` is for the operator of the cluster only";
-            return Err(Diagnostic::error("operator-only", name, message));
-        }
         "fastcgi" => return FastcgiTransport::parse(args).map(|config| Config::Fastcgi(Box::new(config))),
         other => {
             let message = format!("there is no transport `{other}`");
