@@ -50,6 +50,7 @@ impl Lease {
         use http_body::Body as _;
         let mut leased = Leased {
             first: None,
+            broken: None,
             body,
             lease: self,
         };
@@ -64,7 +65,8 @@ impl Lease {
                     leased.lease.give_back();
                     return frame.into_data().unwrap_or_default().into();
                 }
-                Poll::Ready(Some(first)) => leased.first = Some(first.map_err(BodyError::from)),
+                Poll::Ready(Some(Ok(first))) => leased.first = Some(first),
+                Poll::Ready(Some(Err(error))) => leased.broken = Some(Broken::Untold(error.into())),
                 Poll::Ready(None) | Poll::Pending => {}
             }
         }
@@ -104,9 +106,25 @@ impl Drop for Lease {
 /// The body of a response, with the connection that it comes on.
 struct Leased {
     /// What was read of it already.
-    first: Option<Result<Frame<Bytes>, BodyError>>,
+    first: Option<Frame<Bytes>>,
+    broken: Option<Broken>,
     body: Incoming,
     lease: Lease,
+}
+
+/// Why a body breaks off. It is told one turn later: the client is to get what came before, the head above all, and what
+/// is still to be written is lost with the error.
+enum Broken {
+    Untold(BodyError),
+    Due(BodyError),
+}
+
+impl Leased {
+    fn delay<T>(&mut self, error: BodyError, context: &Context<'_>) -> Poll<T> {
+        self.broken = Some(Broken::Due(error));
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl http_body::Body for Leased {
@@ -118,7 +136,12 @@ impl http_body::Body for Leased {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(first));
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match self.broken.take() {
+            Some(Broken::Due(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Broken::Untold(error)) => return self.delay(error, context),
+            None => {}
         }
         let this = &mut *self;
         let mut poll = |context: &mut Context<'_>| Pin::new(&mut this.body).poll_frame(context);
@@ -129,22 +152,25 @@ impl http_body::Body for Leased {
             },
             Some(Held::Task(_)) | None => poll(context),
         };
-        match &poll {
+        match poll {
+            Poll::Ready(Some(Err(error))) => {
+                self.lease.close();
+                return self.delay(error.into(), context);
+            }
             Poll::Ready(None) => self.lease.finish(),
             Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.lease.finish(),
-            Poll::Ready(Some(Err(_))) => self.lease.close(),
             _ => {}
         }
         poll.map_err(BodyError::from)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
+        self.first.is_none() && self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.size_hint();
-        if let Some(Ok(first)) = &self.first {
+        if let Some(first) = &self.first {
             let read = first.data_ref().map_or(0, Bytes::len) as u64;
             match hint.exact() {
                 Some(rest) => hint.set_exact(rest + read),
