@@ -37,11 +37,14 @@ use crate::watched;
 /// How often pools are looked through, in milliseconds.
 const SWEEP: u64 = 5000;
 
+/// The pools of one transport.
+type Pools = HashMap<Dial, Arc<Pool>, RandomState>;
+
 /// The upstream connections of a traffic thread.
 pub(crate) struct Upstreams {
     connector: Connector,
     /// By the transport's id, then by where to.
-    pools: RefCell<HashMap<u64, HashMap<Dial, Arc<Pool>, RandomState>, RandomState>>,
+    pools: RefCell<HashMap<u64, Pools, RandomState>>,
     /// In milliseconds of [`watched::recent`].
     swept: Cell<u64>,
 }

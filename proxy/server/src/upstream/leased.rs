@@ -148,7 +148,7 @@ impl http_body::Body for Leased {
         let poll = match &mut this.lease.0 {
             Some(Held::Own { driver, .. }) => match driver.poll_brought(&mut poll) {
                 Poll::Pending => driver.poll(context, poll),
-                brought => brought,
+                brought @ Poll::Ready(_) => brought,
             },
             Some(Held::Task(_)) | None => poll(context),
         };
