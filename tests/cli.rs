@@ -302,28 +302,18 @@ fn check_unexplained(folder: &TempDir, arguments: &str, expected: &[&str]) {
     assert_eq!(said.matches("Error:").count(), 1, "{arguments:?}: {said}");
 }
 
-/// What is told of the example's site beside its lines.
-const BARE: &str = "
-CaddyRoute shop/shop is served
-warning[no-certificate]: spec.caddyfile: `shop.localhost` has no certificate, and so it is served over HTTP only; name a Secret in `spec.tls`, or write `http://` if that is meant
-";
-
 #[test]
 fn explain_names_object_and_lines() {
     let folder = shop();
     let site = "\
 http://shop.localhost/api/items is answered by CaddyRoute shop/shop (shop/caddyroute.yaml:3)
-  line 17:1  shop.localhost
+  line 17:1  http://shop.localhost
   line 3:3   header                  headers of the answer: sets X-Content-Type-Options, X-Frame-Options
   line 19:3  handle_path /api/*      strips /api
   line 20:5  invoke api              runs the named route shop/api
   line 11:3  reverse_proxy api:8080  -> Service shop/api port 8080: 127.0.0.1:9102
 ";
-    check_explain(
-        &folder,
-        "shop.localhost /api/items --manifests shop",
-        &format!("{site}{BARE}"),
-    );
+    check_explain(&folder, "shop.localhost /api/items --manifests shop", site);
     check_explain(
         &folder,
         "blog.localhost /api/x --manifests shop --method POST",
@@ -336,17 +326,13 @@ POST http://blog.localhost/api/x is answered by Ingress shop/blog (shop/ingress.
     fs::remove_file(folder.path().join("shop/endpoints.yaml")).expect("it is there");
     let without = "\
 http://shop.localhost/ is answered by CaddyRoute shop/shop (shop/caddyroute.yaml:3)
-  line 17:1  shop.localhost
+  line 17:1  http://shop.localhost
   line 3:3   header                  headers of the answer: sets X-Content-Type-Options, X-Frame-Options
   line 22:3  handle
   line 23:5  reverse_proxy web:http  -> Service shop/web port 80: no endpoint is ready, fails with 503
   The answer is a bare 503.
 ";
-    check_explain(
-        &folder,
-        "shop.localhost / --manifests shop",
-        &format!("{without}{BARE}"),
-    );
+    check_explain(&folder, "shop.localhost / --manifests shop", without);
 }
 
 #[test]
