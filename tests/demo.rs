@@ -17,7 +17,7 @@ fn the_demo_shows_pages_a_change_and_a_mistake() {
         "CaddyRoute shop/shop is served: shop.localhost",
         "Ingress shop/blog is served: blog.localhost",
         "api sees /cart",
-        "line 25, column 9: there is no directive `reverse_prxy`",
+        "line 24, column 5: there is no directive `reverse_prxy`",
         "did you mean `reverse_proxy`?",
         "The last good text goes on",
         "is accepted again",

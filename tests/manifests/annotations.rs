@@ -55,7 +55,11 @@ async fn a_broken_annotation_answers_503_and_never_the_backend_alone() {
     let services = serving("shop/web", upstream("web").await.unwrap());
     let spec = json!({"rules": [rule("a.test", &[path("Prefix", "/", "web:http")])]});
     let good = ingress("shop/web", &spec);
-    let cluster = Cluster::start(&[("services.yaml", &services), ("ingress.yaml", &[good.clone()])]).await;
+    let cluster = Cluster::start(&[
+        ("services.yaml", &services),
+        ("ingress.yaml", std::slice::from_ref(&good)),
+    ])
+    .await;
     cluster.check(&[("a.test", "/", "200 web sees /")]).await;
     for (annotation, value, code) in [
         (IMPORT, "secure", "unknown-snippet"),
@@ -70,7 +74,7 @@ async fn a_broken_annotation_answers_503_and_never_the_backend_alone() {
             .judged("Ingress", "shop/web", &format!("Unavailable: {code}"))
             .await;
         cluster.check(&[("a.test", "/", "503")]).await;
-        cluster.put("ingress.yaml", &[good.clone()]);
+        cluster.put("ingress.yaml", std::slice::from_ref(&good));
         cluster.becomes("a.test", "/", "200 web sees /").await;
     }
 }

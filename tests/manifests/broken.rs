@@ -448,22 +448,22 @@ fn claims() -> Vec<Broken> {
         whole(
             "stolen-host",
             "http://plain.team-0.test {\n\trespond stolen\n}\n",
-            "Refused: HostConflict",
+            "Refused: host-conflict",
         ),
         whole(
             "stolen-beside-an-own-one",
             "http://plain.team-0.test, http://own.mallory.test {\n\trespond stolen\n}\n",
-            "PartiallyAccepted: HostConflict",
+            "PartiallyAccepted: host-conflict",
         ),
         beside(
             "held-host",
             "http://plain.team-0.test {\n\trespond stolen\n}\n",
-            "Refused: HostHeldBy",
+            "Refused: host-held-by",
         ),
         beside(
             "held-path-host",
             "http://web.team-0.test {\n\trespond stolen\n}\n",
-            "Refused: HostHeldBy",
+            "Refused: host-held-by",
         ),
         beside(
             "taken-names",
@@ -540,10 +540,10 @@ fn ingresses() -> Vec<Broken> {
         json!({"pathType": "Prefix", "path": "/", "backend": {"resource": resource}})
     };
     let good = path("Prefix", "/", "web:80");
-    let rules = json!({"rules": [rule("i.mallory.test", &[good.clone()])]});
+    let rules = json!({"rules": [rule("i.mallory.test", std::slice::from_ref(&good))]});
     let with_tls = |hosts: Value, name: &str| {
         json!({
-            "rules": [rule("plain.team-0.test", &[good.clone()]), rule("t.mallory.test", &[good.clone()])],
+            "rules": [rule("plain.team-0.test", std::slice::from_ref(&good)), rule("t.mallory.test", std::slice::from_ref(&good))],
             "tls": [{"hosts": hosts, "secretName": name}],
         })
     };
@@ -577,7 +577,7 @@ fn ingresses() -> Vec<Broken> {
             "ingress-stolen-host",
             "plain.team-0.test",
             good.clone(),
-            "Refused: service-not-found HostConflict",
+            "Refused: service-not-found host-conflict",
         ),
         one(
             "resource-missing",
@@ -614,19 +614,19 @@ fn ingresses() -> Vec<Broken> {
             "ingress-missing-secret",
             &with_tls(json!(["t.mallory.test"]), "none"),
             &[],
-            "PartiallyAccepted: service-not-found service-not-found HostConflict secret-not-found",
+            "PartiallyAccepted: service-not-found service-not-found host-conflict secret-not-found",
         ),
         of_ingress(
             "ingress-foreign-tls",
             &with_tls(json!(["plain.team-0.test", "", "a b"]), "none"),
             &[],
-            "PartiallyAccepted: service-not-found service-not-found HostConflict secret-not-found",
+            "PartiallyAccepted: service-not-found service-not-found host-conflict secret-not-found",
         ),
         of_ingress(
             "ingress-tls-without-a-secret",
             &with_tls(json!(["t.mallory.test"]), ""),
             &[],
-            "PartiallyAccepted: service-not-found service-not-found HostConflict",
+            "PartiallyAccepted: service-not-found service-not-found host-conflict",
         ),
         of_ingress(
             "broken-annotation",

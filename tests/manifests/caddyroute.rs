@@ -47,7 +47,7 @@ async fn snippets_and_named_routes_are_shared_in_a_namespace() {
     };
     let exported = changed(route("shop/lib", lib), "/spec/exportTo", json!(["blog"]));
     let cluster = Cluster::start(&[
-        ("lib.yaml", &[exported.clone()]),
+        ("lib.yaml", std::slice::from_ref(&exported)),
         (
             "sites.yaml",
             &[

@@ -82,10 +82,9 @@ impl Good {
         match *role {
             "lib" => ("/page", "200 lib".to_owned()),
             "plain" => ("/page", format!("200 {team} plain")),
-            "imports" => ("/page", format!("200 hello {team}")),
+            "imports" | "annotated" => ("/page", format!("200 hello {team}")),
             "invokes" | "resource" => ("/page", format!("200 {team} api /page")),
             "errors" => ("/page", "404 sorry".to_owned()),
-            "annotated" => ("/page", format!("200 hello {team}")),
             "directives" => ("/page/special", format!("200 {team} special")),
             _ => ("/page", "200 web sees /page".to_owned()),
         }
@@ -108,10 +107,9 @@ impl Good {
         let Self { team, role, host } = self;
         let name = format!("{team}/{role}");
         let site = |body: &str| {
-            let text = format!(
+            format!(
                 "http://{host} {{\n\thandle /version-{version} {{\n\t\trespond version\n\t}}\n\t{body}\n}}\n"
-            );
-            text
+            )
         };
         let rules = |backend: Option<Value>| {
             let backed = |mut path: Value| {

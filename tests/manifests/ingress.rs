@@ -179,7 +179,7 @@ async fn the_older_object_keeps_a_host_and_the_younger_takes_over() {
     .await;
     cluster.check(&[("a.test", "/", "200 web sees /")]).await;
     cluster
-        .judged("CaddyRoute", "shop/site", "Refused: HostHeldBy")
+        .judged("CaddyRoute", "shop/site", "Refused: host-held-by")
         .await;
     cluster.folder.remove("old.yaml").unwrap();
     cluster.becomes("a.test", "/", "200 site").await;

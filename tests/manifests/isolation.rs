@@ -74,16 +74,16 @@ impl Neighbours {
                 let (namespace, name) = object.split_once('/').unwrap();
                 let verdict = async || {
                     let verdict = program.verdict(kind, namespace, name).await;
-                    crate::objects::judgement(&verdict)
+                    crate::objects::judgement(verdict.as_ref())
                 };
                 let told = wait_for("the verdict", async || {
                     (verdict().await == *expected).then_some(())
                 });
                 let found = match told.await {
-                    Ok(()) => expected.to_string(),
+                    Ok(()) => (*expected).to_owned(),
                     Err(_) => verdict().await,
                 };
-                (expected.to_string(), found)
+                ((*expected).to_owned(), found)
             }
             Told::Log(part) => {
                 let told = wait_for("the log", async || program.log().contains(part).then_some(()));
@@ -92,7 +92,7 @@ impl Neighbours {
                 } else {
                     "nothing in the log"
                 };
-                (part.to_string(), found.to_owned())
+                ((*part).to_owned(), found.to_owned())
             }
             Told::Nothing => return,
         };

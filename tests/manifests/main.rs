@@ -92,10 +92,12 @@ impl Cluster {
     /// Waits until the verdict on an object is as expected: `LastGood: unknown-directive`.
     async fn judged(&self, kind: &str, object: &str, expected: &str) {
         let (namespace, name) = object.split_once('/').expect("namespace/name");
-        let verdict = async || objects::judgement(&self.program.verdict(kind, namespace, name).await);
+        let verdict = async || objects::judgement(self.program.verdict(kind, namespace, name).await.as_ref());
         let waited = wait_for(expected, async || (verdict().await == expected).then_some(()));
-        if waited.await.is_err() {
-            panic!("{kind} {object}: `{}`, and not `{expected}`", verdict().await);
-        }
+        let found = match waited.await {
+            Ok(()) => expected.to_owned(),
+            Err(_) => verdict().await,
+        };
+        assert_eq!(found, expected, "{kind} {object}");
     }
 }

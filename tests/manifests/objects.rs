@@ -108,7 +108,7 @@ pub(crate) fn changed(mut object: Value, pointer: &str, value: Value) -> Value {
 }
 
 /// A verdict in short: its state, and the codes of its findings.
-pub(crate) fn judgement(verdict: &Option<Value>) -> String {
+pub(crate) fn judgement(verdict: Option<&Value>) -> String {
     let Some(verdict) = verdict else {
         return "none".to_owned();
     };

@@ -14,8 +14,7 @@ const WORKERS: usize = 6;
 /// What is wrong with an answer.
 fn judge(host: &str, path: &str, answer: &Answer) -> Result<(), String> {
     let expected = match host {
-        "ingress.test" => format!("web sees {path}"),
-        "proxy.test" => format!("web sees {path}"),
+        "ingress.test" | "proxy.test" => format!("web sees {path}"),
         // Changes all the time, but is always there.
         "changing.test" if answer.body.starts_with("change ") => answer.body.clone(),
         _ => "fixed".to_owned(),
@@ -68,8 +67,7 @@ async fn a_hundred_changes_lose_no_request() {
         let number = change / 3;
         let file = format!("passing-{number}.yaml");
         match change % 3 {
-            0 => cluster.put(&file, &[passing(number, change)]),
-            1 => cluster.put(&file, &[passing(number, change)]),
+            0 | 1 => cluster.put(&file, &[passing(number, change)]),
             _ => cluster.folder.remove(&file).unwrap(),
         }
         cluster.put("changing.yaml", &[changing(change)]);

@@ -151,7 +151,7 @@ async fn a_broken_secret_leaves_the_pair_of_before() {
             .await;
         cluster.shows("a.test", &good).await;
         cluster.shows("b.test", &good).await;
-        cluster.put("secret.yaml", &[good_secret.clone()]);
+        cluster.put("secret.yaml", std::slice::from_ref(&good_secret));
         cluster.judged("Ingress", "shop/web", "Accepted").await;
     }
 }

@@ -260,7 +260,11 @@ fn what_cannot_be_served_is_refused_before_it_stops_its_neighbours() {
     ] {
         check(&[broken], &["CaddyRoute a/site Refused: not-servable"], &[]);
     }
-    check(&[secure("protocols tls1.3")], &[], &["CaddyRoute/a/site#0"]);
+    check(
+        &[secure("protocols tls1.3")],
+        &[],
+        &["CaddyRoute/a/site#0/redirect"],
+    );
     check(
         &[service("a/web"), ingress("a/paths", 1, "x.test", "/a/..;/b")],
         &["Ingress a/paths Refused: invalid-path"],
@@ -295,7 +299,7 @@ fn a_stranger_does_not_turn_a_host_to_https() {
     stranger["spec"]["tls"] = json!([{"hosts": ["x.test", "*.test"], "secretName": "any"}]);
     check(
         &[service("a/web"), ingress("a/web", 1, "x.test", "/"), stranger],
-        &["Ingress b/stranger Refused: HostConflict"],
+        &["Ingress b/stranger Refused: host-conflict"],
         &["Ingress/a/web#spec.rules[0].http.paths[0]"],
     );
 }

@@ -27,6 +27,8 @@ fn request(text: &str) -> http::Request<Body> {
     *request.method_mut() = exchange.method.clone();
     *request.uri_mut() = exchange.target().path_and_query().parse().unwrap();
     *request.headers_mut() = exchange.headers.clone();
+    let host = exchange.host.parse().unwrap();
+    request.headers_mut().insert(http::header::HOST, host);
     request
 }
 
