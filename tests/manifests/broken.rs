@@ -509,7 +509,7 @@ fn claims() -> Vec<Broken> {
         whole(
             "tls-for-every-name",
             "https:// {\n\ttls internal {\n\t\tprotocols tls1.3\n\t}\n}\n",
-            "Accepted",
+            "Refused: tls-without-host",
         ),
         whole(
             "https-without-certificate",
@@ -519,7 +519,7 @@ fn claims() -> Vec<Broken> {
         whole(
             "internal-for-all",
             "https:// {\n\ttls internal\n\trespond 1\n}\n",
-            "Accepted",
+            "Refused: tls-without-host",
         ),
         whole(
             "internal-wildcard",
