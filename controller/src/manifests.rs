@@ -119,10 +119,9 @@ impl Manifests {
 
     /// Where an object stands.
     pub(crate) fn place(&self, kind: &str, key: &Key) -> Option<&Place> {
-        let mut found = self.objects.iter();
-        found
-            .find(|((known, name), _)| *known == kind && name == key)
-            .map(|(_, entry)| &entry.place)
+        let kind = KINDS.iter().find(|known| known.name == kind)?;
+        let entry = self.objects.get(&(kind.name, key.clone()))?;
+        Some(&entry.place)
     }
 
     fn snapshot(&self) -> Snapshot {
