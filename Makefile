@@ -34,7 +34,7 @@ lint: ## check formatting, lints, and the edges between the crates
 ledger: ## change a config of 5,000 sites 500 times in a minute of load, and account for every request
 	cargo build --release --bin fairway
 	ulimit -n 8192; FAIRWAY_BIN="$(CARGO_TARGET_DIR)/release/fairway" FAIRWAY_LEDGER_SECONDS=60 FAIRWAY_LEDGER_RATE=1000 \
-	FAIRWAY_LEDGER_CHANGES=500 FAIRWAY_LEDGER_SITES=5000 cargo test --workspace --test swap -- --nocapture
+	FAIRWAY_LEDGER_CHANGES=500 FAIRWAY_LEDGER_SITES=5000 cargo test --release --workspace --test swap -- --nocapture
 
 fixtures: build ## run the program over the cases of ../shared with their own runners
 	@test -d "$(SHARED)/fixtures" || { echo "no recorded cases at $(SHARED): set SHARED"; exit 1; }

@@ -138,22 +138,29 @@ struct Clients {
 fn changes_under_load_lose_nothing() {
     let form = Form::from_environment();
     let folder = tempfile::tempdir().expect("a folder");
+    let seen = Seen::default();
+    // On a thread of their own: a client that is busy must not look like an upstream that does not answer.
+    let behind = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let upstreams = behind.block_on(async {
+        let start = async || Upstream::start(&seen).await.expect("an upstream");
+        [start().await, start().await]
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(play(&form, folder.path()));
+    runtime.block_on(play(&form, folder.path(), &upstreams, &seen));
 }
 
-async fn play(form: &Form, folder: &Path) {
-    let (ledger, seen, authority) = (Ledger::default(), Seen::default(), Authority::default());
-    let upstreams = [
-        Upstream::start(&seen).await.expect("an upstream"),
-        Upstream::start(&seen).await.expect("an upstream"),
-    ];
+async fn play(form: &Form, folder: &Path, upstreams: &[Upstream; 2], seen: &Seen) {
+    let (ledger, authority) = (Ledger::default(), Authority::default());
     let mut config = Config {
         folder,
-        upstreams: &upstreams,
+        upstreams,
         authority: &authority,
         sites: vec![Site::default(); form.sites],
         has_extra_site: false,
@@ -207,7 +214,7 @@ async fn play(form: &Form, folder: &Path) {
     let status = wait("the end", async || proxy.ended()).await;
     let ended = asked.elapsed();
 
-    let (balance, swaps) = (ledger.balance(&seen), proxy.swaps());
+    let (balance, swaps) = (ledger.balance(seen), proxy.swaps());
     println!(
         "{balance}{} changes, {still_open} WebSockets kept, in {took:?}; resident at most {before:?}, then {after:?} \
          KiB; {}; ended after {ended:?}",
