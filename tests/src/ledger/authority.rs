@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -22,22 +22,34 @@ pub struct Pair {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    root_pem: String,
 }
 
 impl Default for Authority {
     fn default() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Some clients take a certificate whose subject is its issuer's for one that signed itself.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority of a test");
         let key = KeyPair::generate().expect("a key");
         let root = params.self_signed(&key).expect("a certificate");
         Self {
             root: root.der().clone(),
+            root_pem: root.pem(),
             issuer: Issuer::new(params, key),
         }
     }
 }
 
 impl Authority {
+    /// What whoever is to trust it has to know.
+    #[must_use]
+    pub fn root_pem(&self) -> &str {
+        &self.root_pem
+    }
+
     /// A new certificate for a name, with a new key.
     #[must_use]
     pub fn issue(&self, name: &str) -> Pair {
