@@ -26,6 +26,7 @@ use serde_json::{Map, Value, json};
 
 use case::{Case, Request};
 use ports::Ports;
+pub(crate) use ports::free as free_port;
 use process::Server;
 use record::Recorder;
 use upstream::Upstreams;

@@ -4,6 +4,7 @@
 //! outside, through its command line and its sockets. What it must not know: any crate of the product.
 //! Where to start reading: [`conversation`], which plays a `.case` file against a running server.
 
+pub mod cluster;
 pub mod conversation;
 pub mod ledger;
 pub mod manifests;

@@ -73,7 +73,7 @@ fn has_host(name: &str) -> bool {
 }
 
 /// A port that is free now and that this process has not given out before.
-fn free() -> u16 {
+pub(crate) fn free() -> u16 {
     let span = LAST - FIRST;
     let start = (std::process::id() % u32::from(span)) as u16;
     for _ in 0..span {
