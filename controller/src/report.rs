@@ -14,6 +14,7 @@ use anyhow::bail;
 use fairway_crds::CaddyRoute as CaddyRouteObject;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::networking::v1::Ingress as IngressObject;
 use kube::api::{Patch, PatchParams};
@@ -109,48 +110,78 @@ impl Reporter {
     }
 }
 
-/// Writes while it leads.
+/// Writes while it leads, until it is asked to end.
 async fn lead(
     mut writer: Writer,
     mut reports: watch::Receiver<Arc<Report>>,
     mut ended: oneshot::Receiver<()>,
 ) {
     let namespace = writer.settings.namespace.clone();
-    let manager = loop {
-        match lease_of(&writer, &namespace).await {
-            Ok(manager) => break manager,
-            Err(error) => tracing::warn!(%error, %namespace, "the lease cannot be had; trying again"),
+    loop {
+        let (mut leads, task) = match lease_of(&writer, &namespace).await {
+            Ok(manager) => manager.watch().await,
+            Err(error) => {
+                tracing::warn!(%error, %namespace, "the lease cannot be had; trying again");
+                tokio::select! {
+                    _ = &mut ended => return,
+                    () = tokio::time::sleep(PAUSE) => continue,
+                }
+            }
+        };
+        let turn = turn(&mut writer, &mut reports, &mut leads, &mut ended).await;
+        // The lease is let go when nobody listens any more.
+        drop(leads);
+        let _ = task.await;
+        if turn == Turn::Ended {
+            return;
         }
-        tokio::select! {
-            _ = &mut ended => return,
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-    };
-    let (mut leads, task) = manager.watch().await;
-    let mut delay = Duration::ZERO;
+    }
+}
+
+/// Why a turn with a lease manager is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Ended,
+    /// The lease was let go by its holder. A manager that waits does not see this before the lease would have run out;
+    /// a new one takes it at once.
+    Vacant,
+}
+
+async fn turn(
+    writer: &mut Writer,
+    reports: &mut watch::Receiver<Arc<Report>>,
+    leads: &mut watch::Receiver<bool>,
+    ended: &mut oneshot::Receiver<()>,
+) -> Turn {
+    // Not at once: the manager has just begun to ask for it.
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + PAUSE, PAUSE);
+    let mut pause = Duration::ZERO;
     loop {
         let is_leader = *leads.borrow_and_update();
+        tokio::select! {
+            _ = &mut *ended => return Turn::Ended,
+            () = tokio::time::sleep(pause), if is_leader => {}
+            changed = leads.changed() => if changed.is_err() { return Turn::Vacant },
+            changed = reports.changed() => if changed.is_err() { return Turn::Ended },
+            _ = look.tick(), if !is_leader => if writer.is_vacant().await { return Turn::Vacant },
+        }
         let report = Arc::clone(&reports.borrow_and_update());
-        let work = async {
-            tokio::time::sleep(delay).await;
-            writer.write(&report).await
+        if !*leads.borrow() || !report.is_ready {
+            pause = PAUSE;
+            continue;
+        }
+        // News wait for the batch that is under way, so that under many changes something is still written.
+        let progress = tokio::select! {
+            _ = &mut *ended => return Turn::Ended,
+            progress = writer.write(&report) => progress,
         };
-        let done = tokio::select! {
-            _ = &mut ended => break,
-            done = work, if is_leader && report.is_ready => Some(done),
-            changed = leads.changed() => { if changed.is_err() { break; } None }
-            changed = reports.changed() => { if changed.is_err() { break; } None }
-        };
-        delay = match done {
-            Some(Progress::More) | None => Duration::ZERO,
-            Some(Progress::Refused) => PAUSE,
+        pause = match progress {
+            Progress::More => Duration::ZERO,
+            Progress::Refused => PAUSE,
             // A status may be changed by others at any time.
-            Some(Progress::Done) => ADDRESSES,
+            Progress::Done => ADDRESSES,
         };
     }
-    // The lease is let go when nobody listens any more.
-    drop(leads);
-    let _ = task.await;
 }
 
 async fn lease_of(
@@ -312,6 +343,18 @@ impl Writer {
                 Ok(()) => drop(self.events.insert(id, note)),
                 Err(error) => return tracing::warn!(%error, "an Event cannot be written"),
             }
+        }
+    }
+
+    /// Whether nobody holds the lease.
+    async fn is_vacant(&self) -> bool {
+        let leases = Api::<Lease>::namespaced(self.client.clone(), &self.settings.namespace);
+        match leases.get_opt(LEASE).await {
+            Ok(lease) => {
+                let holder = lease.and_then(|lease| lease.spec?.holder_identity);
+                holder.is_none_or(|holder| holder.is_empty())
+            }
+            Err(_) => false,
         }
     }
 
