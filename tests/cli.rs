@@ -253,6 +253,29 @@ fn every_mistake_of_a_caddyfile_is_shown_with_its_place() {
 }
 
 #[test]
+fn flags_of_objects_need_objects() {
+    let file = ["--config", "Good", "--adapter", "caddyfile"];
+    for flag in [
+        ["--admin", "127.0.0.1:0"],
+        ["--http-port", "0"],
+        ["--publish-address", "10.0.0.1"],
+    ] {
+        let arguments: Vec<&str> = ["run"].into_iter().chain(file).chain(flag).collect();
+        check_error(&arguments, &[flag[0], "--manifests DIR"]);
+    }
+    check_error(&["run", "--manifests", "missing"], &["missing", "No such file"]);
+    check_error(
+        &["render", "--manifests", "missing"],
+        &["missing", "No such file"],
+    );
+    check_error(&["run", "--kubeconfig", "missing"], &["--kubeconfig", "missing"]);
+    check_error(
+        &["run", "--manifests", ".", "--kubeconfig", "x"],
+        &["cannot be used with"],
+    );
+}
+
+#[test]
 fn a_broken_json_config_is_refused() {
     for command in ["run", "validate"] {
         check_error(&[command, "--config", "broken.json"], &["broken.json"]);

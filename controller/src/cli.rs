@@ -109,12 +109,12 @@ pub(crate) struct Objects {
     /// Serve the objects of the cluster that a kubeconfig names; in a pod, its own cluster is served without it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "adapter", "watch"])]
     pub kubeconfig: Option<PathBuf>,
-    /// The port that is bound for HTTP, which objects know as 80; 0 for any free one
-    #[arg(long, value_name = "PORT", default_value_t = 80)]
-    pub http_port: u16,
-    /// The port that is bound for HTTPS, which objects know as 443; 0 for any free one
-    #[arg(long, value_name = "PORT", default_value_t = 443)]
-    pub https_port: u16,
+    /// The port that is bound for HTTP, which objects know as 80; 80 without it, 0 for any free one
+    #[arg(long, value_name = "PORT")]
+    pub http_port: Option<u16>,
+    /// The port that is bound for HTTPS, which objects know as 443; 443 without it, 0 for any free one
+    #[arg(long, value_name = "PORT")]
+    pub https_port: Option<u16>,
     /// Where verdicts, the config and readiness can be asked for, such as 127.0.0.1:9901; nowhere without it
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<std::net::SocketAddr>,
@@ -127,6 +127,23 @@ pub(crate) struct Objects {
     /// In a cluster: the namespace of this controller, where replicas agree who writes; that of the pod without it
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
     pub namespace: Option<String>,
+}
+
+impl Objects {
+    /// A flag that was given and means something for objects only.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.http_port.is_some(), "--http-port"),
+            (self.https_port.is_some(), "--https-port"),
+            (self.admin.is_some(), "--admin"),
+            (self.publish_service.is_some(), "--publish-service"),
+            (!self.publish_address.is_empty(), "--publish-address"),
+        ];
+        flags
+            .iter()
+            .find(|(is_given, _)| *is_given)
+            .map(|(_, name)| *name)
+    }
 }
 
 impl Run {

@@ -1,5 +1,6 @@
 //! `fairway render`: the merged config of a folder of manifests, and what is wrong with its objects.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ pub(crate) fn render(folder: &Path) -> anyhow::Result<()> {
     let (snapshot, problems) = Manifests::new(folder).read()?;
     let rendered = Renderer::default().render(&Arc::new(snapshot));
     let json = serde_json::to_string_pretty(&rendered.config).context("printing the config")?;
-    println!("{json}");
+    let written = std::io::stdout().write_all(format!("{json}\n").as_bytes());
+    written.context("writing to standard output")?;
     for problem in &problems {
         eprintln!("{problem}\n");
     }

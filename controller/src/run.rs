@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_server::tls::Secrets;
 use fairway_server::{AccessLog, Ending, Options, Running};
@@ -18,6 +18,9 @@ use crate::watch::Watch;
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
+    if let Some(flag) = args.objects.given() {
+        bail!("{flag} is for objects of Kubernetes; say which, with --manifests DIR or --kubeconfig FILE");
+    }
     envfile::apply(&args.config.envfile)?;
     let mut seen = Seen::default();
     let loaded = load::load_seen(&args.config, &mut seen)?;

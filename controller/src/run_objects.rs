@@ -56,8 +56,8 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         (Source::Cluster(Box::new(cluster)), Some(reporter))
     };
     let ports = Ports {
-        http: args.objects.http_port,
-        https: args.objects.https_port,
+        http: args.objects.http_port.unwrap_or(80),
+        https: args.objects.https_port.unwrap_or(443),
     };
     let mut control = Control::new(ports, source.allows_local(), serving::storage());
     let mut told = Told::default();
