@@ -135,6 +135,7 @@ mod tests {
             hosts: vec!["a.test".into()],
             secure: Vec::new(),
             findings: Vec::new(),
+            exports: crate::verdict::Exports::default(),
             last_good: None,
         };
         Report {

@@ -24,7 +24,7 @@ use foldhash::fast::FixedState;
 
 use crate::objects::{CaddyRoute, Ingress, Key};
 use crate::snapshot::Snapshot;
-use crate::verdict::{Finding, State, Verdict};
+use crate::verdict::{Exports, Finding, State, Verdict};
 pub(crate) use caddy_route::unavailable;
 
 use assemble::{Assembled, Routes, assemble, has_secret};
@@ -92,6 +92,9 @@ impl Renderer {
         let mut verdicts = verdicts(&parts, won, &world.definitions, &cyclic);
         for verdict in &mut verdicts {
             let key = Key::new(&verdict.namespace, &verdict.name);
+            if let Some(defined) = world.definitions.of_object(&format!("{} {key}", verdict.kind)) {
+                verdict.exports = defined.exports();
+            }
             verdict.generation = match verdict.kind {
                 "Ingress" => snapshot
                     .ingresses
@@ -325,6 +328,7 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
         hosts: hosts.into_iter().map(str::to_owned).collect(),
         secure: secure.into_iter().map(str::to_owned).collect(),
         findings,
+        exports: Exports::default(),
         last_good: part.last_good.clone(),
     }
 }

@@ -24,9 +24,28 @@ pub(crate) struct Verdict {
     pub secure: Vec<String>,
     /// All mistakes and warnings.
     pub findings: Vec<Finding>,
+    /// What other objects can use of it.
+    #[serde(skip_serializing_if = "Exports::is_empty")]
+    pub exports: Exports,
     /// The text that is served in place of the object's own.
     #[serde(skip)]
     pub last_good: Option<Arc<LastGoodText>>,
+}
+
+/// The names that other objects can use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Exports {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snippets: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named_routes: Vec<String>,
+}
+
+impl Exports {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.snippets.is_empty() && self.named_routes.is_empty()
+    }
 }
 
 /// A text that was good, and the snippets of other objects that it imported; as it is kept in the status.

@@ -8,6 +8,7 @@ use fairway_caddyfile::{Limits, Options, Origin, Snippet, Source, parse};
 
 use super::fingerprint;
 use crate::objects::{CaddyRoute, Key};
+use crate::verdict::Exports;
 
 /// What one object defines.
 #[derive(Debug, Default)]
@@ -45,6 +46,21 @@ impl Defined {
                 .map(|route| route.name.text)
                 .collect(),
         }
+    }
+
+    /// The names, sorted.
+    pub(super) fn exports(&self) -> Exports {
+        let mut exports = Exports {
+            snippets: self
+                .snippets
+                .iter()
+                .map(|snippet| snippet.name.text.clone())
+                .collect(),
+            named_routes: self.named_routes.clone(),
+        };
+        exports.snippets.sort();
+        exports.named_routes.sort();
+        exports
     }
 
     /// The snippet, if there is one and nothing else.

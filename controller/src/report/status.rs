@@ -3,7 +3,7 @@
 use fairway_crds::bounds;
 use serde_json::{Value, json};
 
-use crate::verdict::{Finding, State, Verdict};
+use crate::verdict::{Exports, Finding, State, Verdict};
 
 /// The status of a CaddyRoute. Conditions that do not change keep the time since when they hold.
 pub(super) fn of_caddy_route(verdict: &Verdict, stored: &Value) -> Value {
@@ -64,6 +64,13 @@ pub(super) fn of_caddy_route(verdict: &Verdict, stored: &Value) -> Value {
         };
         status["hostSummary"] = json!(format!("{}{more}", hosts[..hosts.len().min(3)].join(", ")));
     }
+    if !verdict.exports.is_empty() {
+        let cut = |names: &[String]| names.iter().take(bounds::EXPORTS).cloned().collect();
+        status["exports"] = json!(Exports {
+            snippets: cut(&verdict.exports.snippets),
+            named_routes: cut(&verdict.exports.named_routes),
+        });
+    }
     if let Some(text) = &verdict.last_good {
         status["lastGood"] = json!(text);
     }
@@ -105,7 +112,15 @@ pub(super) fn of_ingress(verdict: &Verdict, addresses: &[Value]) -> Value {
 pub(super) fn is_written(status: &Value, stored: &Value) -> bool {
     match (status, stored) {
         (Value::Object(wanted), stored) => {
-            let mut ours = ["hosts", "hostSummary", "diagnostics", "lastGood", "loadBalancer"].iter();
+            let mut ours = [
+                "hosts",
+                "hostSummary",
+                "diagnostics",
+                "exports",
+                "lastGood",
+                "loadBalancer",
+            ]
+            .iter();
             // What was ours and is no longer wanted has to go.
             let is_left = ours.any(|name| !wanted.contains_key(*name) && has_content(&stored[*name]));
             !is_left && wanted.iter().all(|(name, value)| stored[name] == *value)
@@ -209,6 +224,10 @@ mod tests {
             hosts: vec!["a.test".into(), String::new()],
             secure: vec!["a.test".into()],
             findings,
+            exports: Exports {
+                snippets: vec!["s".into()],
+                named_routes: Vec::new(),
+            },
             last_good: None,
         }
     }
@@ -260,6 +279,7 @@ mod tests {
             json!({"host": "*", "certificate": {"state": "None"}})
         );
         assert_eq!(status["hostSummary"], "a.test, *");
+        assert_eq!(status["exports"], json!({"snippets": ["s"]}));
         check(
             State::LastGood,
             broken(),
