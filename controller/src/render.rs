@@ -123,11 +123,7 @@ impl Renderer {
             let (_, defined) = known.unwrap_or_else(|| {
                 let mut defined = Defined::of(source(&key, &route.spec.caddyfile));
                 if defined.is_broken {
-                    let id = ("CaddyRoute", key.clone());
-                    let good = self
-                        .remembered
-                        .get(&id)
-                        .and_then(|known| known.last_good.as_ref());
+                    let good = self.last_good(route);
                     defined = good.map_or(defined, |good| Defined::of(source(&key, &good.text)));
                 }
                 (text, Arc::new(defined))
@@ -145,12 +141,21 @@ impl Renderer {
         if let Some(part) = self.unchanged(&id, fields, world) {
             return part;
         }
-        let last_good = self.remembered.remove(&id).and_then(|known| known.last_good);
-        let last_good = last_good.or_else(|| stored(route));
+        let last_good = self.last_good(route);
         let serial = self.next();
         let asking = Asking::new(world);
         let (made, asked) = caddy_route::render(route, serial, &asking, last_good);
         self.remember(id, fields, made.part, asked, made.last_good)
+    }
+
+    /// The last good text of an object: as this process knows it, else as its status keeps it.
+    fn last_good(&self, route: &CaddyRoute) -> Option<LastGood> {
+        let id = ("CaddyRoute", route.metadata.key());
+        let known = self.remembered.get(&id).and_then(|known| known.last_good.clone());
+        known.or_else(|| {
+            let kept = route.status.last_good.as_ref()?;
+            Some(caddy_route::restore(kept, &route.metadata.namespace))
+        })
     }
 
     fn ingress(&mut self, ingress: &Ingress, world: &Rc<World>) -> Rc<Part> {
@@ -200,12 +205,6 @@ impl Renderer {
         self.serial += 1;
         self.serial
     }
-}
-
-/// The last good text of an object, as its status keeps it.
-fn stored(route: &CaddyRoute) -> Option<LastGood> {
-    let kept = route.status.last_good.as_ref()?;
-    Some(caddy_route::restore(kept, &route.metadata.namespace))
 }
 
 /// A hash of fields. The same fields are the same object.

@@ -203,6 +203,22 @@ fn a_restart_finds_the_last_good_text_in_the_status() {
 }
 
 #[test]
+fn a_restart_finds_what_a_broken_object_defines_for_others() {
+    let user = route("a/site", 2, "x.test {\nimport hello\ninvoke api\n}");
+    let lib = |text: &str| route("a/lib", 1, text);
+    let mut renderer = Renderer::default();
+    let text = "(hello) {\nheader X y\n}\n&(api) {\nrespond 1\n}";
+    let good = renderer.render(&snapshot(&[lib(text), user.clone()]));
+    // The text cannot be read to its end, and then the process starts anew.
+    let lib = lib("(hello) {\nheader X y\n");
+    let broken = renderer.render(&snapshot(&[lib.clone(), user.clone()]));
+    let lib = after_restart(lib, &broken.verdicts[0]);
+    let restarted = Renderer::default().render(&snapshot(&[lib, user]));
+    assert_eq!(restarted.config, good.config);
+    assert_eq!(judged(&restarted), judged(&broken));
+}
+
+#[test]
 fn a_forged_last_good_text_grants_nothing() {
     let forged = |caddyfile: &str, imports: Value| {
         let mut object = route("a/site", 1, "x.test {\nrespnd 1\n}");
