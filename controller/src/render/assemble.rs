@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use fairway_engine::config::{
     AutomaticHttps, Automation, Config, Errors, Http, Manager, Policy, Route, Server, TlsConnectionPolicy,
-    Written,
 };
 use fairway_engine::handlers::{Config as Handler, invoke, respond, subroute};
 use fairway_engine::matchers::{Set, host, ingress_path};
@@ -121,22 +120,32 @@ struct Listed {
     routes: Vec<(Place, Arc<Route>)>,
     errors: Vec<Route>,
     invoked: BTreeSet<String>,
-    /// The hosts that routes are for.
-    hosts: BTreeSet<Box<str>>,
-    /// Hosts for which no certificate may be ordered: they have none, and their handshakes are refused.
-    bare: Vec<String>,
 }
 
 impl Listed {
-    fn add(&mut self, place: Place, route: Arc<Route>, hosts: &[Box<str>]) {
+    fn add(&mut self, place: Place, route: Arc<Route>) {
         self.routes.push((place, route));
-        self.hosts.extend(hosts.iter().cloned());
     }
 
-    fn into_server(mut self, port: u16, named: &NamedRoutes<'_>) -> Server {
+    /// The hosts without a source for certificates. None may be ordered for them; their handshakes are refused.
+    fn bare(&self, policies: &[Policy]) -> Vec<String> {
+        let subjects = policies.iter().flat_map(|policy| &policy.subjects);
+        let has_source: HashSet<&str> = subjects.map(String::as_str).collect();
+        let sets = self.routes.iter().flat_map(|(_, route)| &route.matches);
+        let hosts: BTreeSet<&String> = sets
+            .filter_map(|set| set.host.as_ref())
+            .flat_map(|hosts| &hosts.0)
+            .collect();
+        let bare = hosts
+            .into_iter()
+            .filter(|host| !has_source.contains(host.as_str()));
+        bare.cloned().collect()
+    }
+
+    fn into_server(mut self, port: u16, named: &NamedRoutes<'_>, skip_certificates: Vec<String>) -> Server {
         self.routes.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut routes: Vec<Arc<Route>> = self.routes.into_iter().map(|(_, route)| route).collect();
-        routes.push(not_found());
+        routes.push(Arc::new(not_found(&[])));
         Server {
             listen: vec![format!(":{port}")],
             routes,
@@ -144,7 +153,7 @@ impl Listed {
             named_routes: named.reached(self.invoked),
             automatic_https: Some(AutomaticHttps {
                 disable_redirects: true,
-                skip_certificates: self.bare,
+                skip_certificates,
                 ..AutomaticHttps::default()
             }),
             ..Server::default()
@@ -161,17 +170,15 @@ pub(super) struct Assembled {
 
 /// Makes the config. `parts` are sorted by age, `won` says what each has won.
 pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> Assembled {
-    let mut named = NamedRoutes::new(parts);
     let mut assembly = Assembly {
         http: Listed::default(),
         https: Listed::default(),
         policies: Vec::new(),
         connection: Vec::new(),
         routes,
-        secure: HashSet::new(),
+        secure: secure(parts, won),
         bodies: Vec::new(),
     };
-    assembly.secure = secure(parts, won);
     for (age, (part, won)) in parts.iter().zip(won).enumerate() {
         for (number, (site, won)) in part.sites.iter().zip(&won.sites).enumerate() {
             assembly.site(age, part, number, site, won);
@@ -180,27 +187,20 @@ pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> 
         assembly.certificates(part, won);
     }
     assembly.ends_of_hosts(parts, won);
-    named.bodies = std::mem::take(&mut assembly.bodies);
     let Assembly {
         http,
-        mut https,
+        https,
         policies,
         mut connection,
         routes,
+        bodies,
         ..
     } = assembly;
     routes.end_round();
-    let has_source: HashSet<&str> = policies
-        .iter()
-        .flat_map(|policy| &policy.subjects)
-        .map(String::as_str)
-        .collect();
-    let bare = https
-        .hosts
-        .iter()
-        .filter(|host| !host.is_empty() && !has_source.contains(&***host));
-    https.bare = bare.map(ToString::to_string).collect();
-    let (http, mut https) = (http.into_server(80, &named), https.into_server(443, &named));
+    let named = NamedRoutes::new(parts, &bodies);
+    let bare = https.bare(&policies);
+    let http = http.into_server(80, &named, Vec::new());
+    let mut https = https.into_server(443, &named, bare);
     connection.push(TlsConnectionPolicy::default());
     https.tls_connection_policies = Some(connection);
     let mut config = Config::default();
@@ -234,7 +234,7 @@ struct Assembly<'a> {
     /// Hosts of Ingresses that have a certificate.
     secure: HashSet<&'a str>,
     /// Sites that stand in several routes, as named routes.
-    bodies: Vec<(String, Arc<Route>, Vec<String>)>,
+    bodies: Vec<Named>,
 }
 
 impl<'a> Assembly<'a> {
@@ -251,13 +251,17 @@ impl<'a> Assembly<'a> {
             .iter()
             .any(|(_, class, hosts)| (*class, hosts) != (lists[0].1, &lists[0].2));
         let handle = if is_shared {
-            let body = self
+            let route = self
                 .routes
                 .get(format!("{name}/body"), part.serial, &[], || Route {
                     handle: site.handle.clone(),
                     ..Route::default()
                 });
-            self.bodies.push((name.clone(), body, site.invoked.clone()));
+            self.bodies.push(Named {
+                name: name.clone(),
+                route,
+                invoked: site.invoked.clone(),
+            });
             vec![Handler::Invoke(invoke::Config { name: name.clone() })]
         } else {
             site.handle.clone()
@@ -269,11 +273,8 @@ impl<'a> Assembly<'a> {
                 part.serial,
                 &hosts,
                 || Route {
-                    matches: of_hosts(&hosts).into_iter().collect(),
-                    handle: handle.clone(),
-                    terminal: true,
                     written: site.written.clone(),
-                    ..Route::default()
+                    ..for_hosts(&hosts, handle.clone())
                 },
             );
             let listed = if over_tls { &mut self.https } else { &mut self.http };
@@ -283,18 +284,15 @@ impl<'a> Assembly<'a> {
                     ..subroute::Config::default()
                 };
                 listed.errors.push(Route {
-                    matches: of_hosts(&hosts).into_iter().collect(),
-                    handle: vec![Handler::Subroute(errors)],
-                    terminal: true,
                     written: site.written.clone(),
-                    ..Route::default()
+                    ..for_hosts(&hosts, vec![Handler::Subroute(errors)])
                 });
             }
             if is_shared {
                 listed.invoked.insert(name.clone());
             }
             listed.invoked.extend(site.invoked.iter().cloned());
-            listed.add(place(class, &hosts, age), route, &hosts);
+            listed.add(place(class, &hosts, age), route);
         }
         self.redirect(age, part, &name, &won.redirected);
         let names = won.https.iter().filter(|host| !host.is_empty());
@@ -321,17 +319,13 @@ impl<'a> Assembly<'a> {
     fn redirect(&mut self, age: usize, part: &Part, name: &str, hosts: &[Box<str>]) {
         for (class, hosts) in by_class(hosts) {
             let id = format!("{name}/redirect{}", class.suffix());
-            let route = self.routes.get(id, part.serial, &hosts, || Route {
-                matches: of_hosts(&hosts).into_iter().collect(),
-                handle: vec![to_https()],
-                terminal: true,
-                ..Route::default()
-            });
+            let to_https = || for_hosts(&hosts, vec![to_https()]);
+            let route = self.routes.get(id, part.serial, &hosts, to_https);
             let place = Place {
                 last: 1,
                 ..place(class, &hosts, age)
             };
-            self.http.add(place, route, &hosts);
+            self.http.add(place, route);
         }
     }
 
@@ -364,7 +358,7 @@ impl<'a> Assembly<'a> {
             };
             for listed in lists {
                 listed.invoked.extend(path.invoked.iter().cloned());
-                listed.add(place.clone(), Arc::clone(&route), &hosts);
+                listed.add(place.clone(), Arc::clone(&route));
             }
         }
         let hosts: Vec<Box<str>> = redirected.into_iter().collect();
@@ -406,48 +400,41 @@ impl<'a> Assembly<'a> {
                 *hosts.entry(&path.host).or_default() |= path.is_default;
             }
         }
-        let claimed = |host: &str| {
-            hosts.contains_key(host)
-                || won.iter().flat_map(|won| &won.sites).any(|site| {
-                    let mut all = site.http.iter().chain(&site.https);
-                    all.any(|known| **known == *host)
-                })
-        };
-        let every = claimed("");
+        let sites = won.iter().flat_map(|won| &won.sites);
+        let of_sites = sites.flat_map(|site| site.http.iter().chain(&site.https));
+        let mut claimed: HashSet<&str> = of_sites.map(|host| &**host).collect();
+        claimed.extend(hosts.keys());
+        let every = claimed.contains("");
         for (host, has_default) in &hosts {
-            let parent = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-            let is_exact = Class::of(host) == Class::Exact;
-            let is_within = every || is_exact && parent.is_some_and(|parent| claimed(&parent));
+            let wildcard = wildcard_of(host).filter(|_| Class::of(host) == Class::Exact);
+            let is_within = every || wildcard.is_some_and(|wildcard| claimed.contains(&*wildcard));
             if host.is_empty() || *has_default || !is_within {
                 continue;
             }
             let of_host = [Box::from(*host)];
-            let route = self.routes.get(format!("end of {host}"), 0, &of_host, || Route {
-                matches: of_hosts(&of_host).into_iter().collect(),
-                ..(*not_found()).clone()
-            });
+            let end = || not_found(&of_host);
+            let route = self.routes.get(format!("end of {host}"), 0, &of_host, end);
             let place = Place {
                 last: 3,
                 ..place(Class::of(host), &of_host, 0)
             };
-            self.http.add(place.clone(), Arc::clone(&route), &of_host);
-            self.https.add(place, route, &of_host);
+            self.http.add(place.clone(), Arc::clone(&route));
+            self.https.add(place, route);
         }
     }
 }
 
-/// The named routes of all parts.
+/// The named routes of all parts, and the sites that stand in several routes.
 struct NamedRoutes<'p> {
     by_name: HashMap<&'p str, &'p Named>,
-    bodies: Vec<(String, Arc<Route>, Vec<String>)>,
     cyclic: BTreeSet<String>,
     missing: Arc<Route>,
 }
 
 impl<'p> NamedRoutes<'p> {
-    fn new(parts: &'p [Rc<Part>]) -> Self {
+    fn new(parts: &'p [Rc<Part>], bodies: &'p [Named]) -> Self {
         let mut by_name: HashMap<&str, &Named> = HashMap::new();
-        for named in parts.iter().flat_map(|part| &part.named_routes) {
+        for named in parts.iter().flat_map(|part| &part.named_routes).chain(bodies) {
             // The older object keeps the name.
             by_name.entry(&named.name).or_insert(named);
         }
@@ -458,7 +445,6 @@ impl<'p> NamedRoutes<'p> {
         });
         Self {
             by_name,
-            bodies: Vec::new(),
             cyclic,
             missing,
         }
@@ -472,12 +458,10 @@ impl<'p> NamedRoutes<'p> {
             if reached.contains_key(&name) {
                 continue;
             }
-            let body = self.bodies.iter().find(|(known, ..)| *known == name);
-            let (route, invoked) = match (body, self.by_name.get(&*name)) {
-                (Some((_, route, invoked)), _) => (route, &invoked[..]),
-                (None, Some(named)) if !self.cyclic.contains(&name) => (&named.route, &named.invoked[..]),
-                _ => (&self.missing, &[][..]),
-            };
+            let named = self.by_name.get(&*name).filter(|_| !self.cyclic.contains(&name));
+            let (route, invoked) = named.map_or((&self.missing, &[][..]), |named| {
+                (&named.route, &named.invoked[..])
+            });
             reached.insert(name, Arc::clone(route));
             pending.extend(invoked.iter().cloned());
         }
@@ -529,9 +513,8 @@ fn secure<'p>(parts: &'p [Rc<Part>], won: &[Won]) -> HashSet<&'p str> {
         }
     }
     let is_listed = |host: &str, namespace: &str| {
-        let wildcard = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
         listed.contains(&(namespace, host.to_owned()))
-            || wildcard.is_some_and(|wildcard| listed.contains(&(namespace, wildcard)))
+            || wildcard_of(host).is_some_and(|wildcard| listed.contains(&(namespace, wildcard)))
     };
     let secure = owners
         .iter()
@@ -548,13 +531,18 @@ pub(super) fn has_secret(part: &Part, host: &str) -> bool {
 
 /// Whether a list of hosts, wildcards among them, covers a host.
 fn covers(hosts: &[String], host: &str) -> bool {
-    let parent = host.split_once('.').map_or("", |(_, parent)| parent);
+    let wildcard = wildcard_of(host);
     hosts.iter().any(|known| {
         known.eq_ignore_ascii_case(host)
-            || known
-                .strip_prefix("*.")
-                .is_some_and(|known| known.eq_ignore_ascii_case(parent))
+            || wildcard
+                .as_ref()
+                .is_some_and(|wildcard| known.eq_ignore_ascii_case(wildcard))
     })
+}
+
+/// The wildcard that a host falls under.
+fn wildcard_of(host: &str) -> Option<String> {
+    host.split_once('.').map(|(_, parent)| format!("*.{parent}"))
 }
 
 fn by_class(hosts: &[Box<str>]) -> BTreeMap<Class, Vec<Box<str>>> {
@@ -589,6 +577,16 @@ fn of_hosts(hosts: &[Box<str>]) -> Option<Set> {
     })
 }
 
+/// What is done for some hosts, and nothing after it.
+fn for_hosts(hosts: &[Box<str>], handle: Vec<Handler>) -> Route {
+    Route {
+        matches: of_hosts(hosts).into_iter().collect(),
+        handle,
+        terminal: true,
+        ..Route::default()
+    }
+}
+
 /// The matcher for a path and its host; none for every path of every host.
 pub(super) fn matches(path: &Path) -> Option<Set> {
     let set = Set {
@@ -612,15 +610,11 @@ fn to_https() -> Handler {
     })
 }
 
-/// The end of a list: 404.
-fn not_found() -> Arc<Route> {
-    Arc::new(Route {
-        handle: vec![Handler::StaticResponse(respond::Config {
-            status_code: "404".into(),
-            ..respond::Config::default()
-        })],
-        terminal: true,
-        written: Written::default(),
-        ..Route::default()
-    })
+/// The end of a list, or of what some hosts have: 404.
+fn not_found(hosts: &[Box<str>]) -> Route {
+    let answer = respond::Config {
+        status_code: "404".into(),
+        ..respond::Config::default()
+    };
+    for_hosts(hosts, vec![Handler::StaticResponse(answer)])
 }
