@@ -3,7 +3,11 @@
 //! The order of routes is that of the Ingress API: exact hosts, then wildcards, then every host; of a host the longest
 //! path first, exact before prefix, then the oldest object.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod hosts;
+mod named;
+mod routes;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,98 +15,21 @@ use fairway_engine::config::{
     AutomaticHttps, Automation, Config, Errors, Http, Manager, Policy, Route, Server, TlsConnectionPolicy,
 };
 use fairway_engine::handlers::{Config as Handler, invoke, respond, subroute};
-use fairway_engine::matchers::{Set, host, ingress_path};
+use fairway_engine::matchers::{Set, ingress_path};
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::caddy_route::unavailable;
 use super::claims::{Won, WonSite, id};
 use super::part::{Named, Part, Path, Site};
 use crate::objects::Key;
+use hosts::{Class, by_class, covers, of_hosts, wildcard_of};
+use named::NamedRoutes;
+
+pub(super) use hosts::has_secret;
+pub(super) use routes::Routes;
 
 /// Where solvers of ACME challenges are asked, always over HTTP.
 const CHALLENGE: &str = "/.well-known/acme-challenge/";
-
-/// Routes made before, by their ids: the same route is the same `Arc`, so that nothing of it is compiled again.
-#[derive(Debug, Default)]
-pub(super) struct Routes {
-    made: HashMap<String, Made>,
-    round: u64,
-}
-
-#[derive(Debug)]
-struct Made {
-    serial: u64,
-    hosts: Vec<Box<str>>,
-    route: Arc<Route>,
-    round: u64,
-}
-
-impl Routes {
-    /// The route with this id; made anew if its part or its hosts changed.
-    fn get(
-        &mut self,
-        id: String,
-        serial: u64,
-        hosts: &[Box<str>],
-        make: impl FnOnce() -> Route,
-    ) -> Arc<Route> {
-        let round = self.round;
-        if let Some(made) = self.made.get_mut(&id)
-            && made.serial == serial
-            && made.hosts == hosts
-        {
-            made.round = round;
-            return Arc::clone(&made.route);
-        }
-        let route = Arc::new(Route {
-            id: Some(id.as_str().into()),
-            ..make()
-        });
-        let hosts = hosts.to_vec();
-        let made = Made {
-            serial,
-            hosts,
-            route: Arc::clone(&route),
-            round,
-        };
-        self.made.insert(id, made);
-        route
-    }
-
-    /// Forgets what the last assembly did not use.
-    fn end_round(&mut self) {
-        let round = self.round;
-        self.made.retain(|_, made| made.round == round);
-        self.round += 1;
-    }
-}
-
-/// How general a host is: exact, wildcard, every host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Class {
-    Exact,
-    Wildcard,
-    Every,
-}
-
-impl Class {
-    fn of(host: &str) -> Self {
-        match host {
-            "" => Class::Every,
-            host if host.starts_with("*.") => Class::Wildcard,
-            _ => Class::Exact,
-        }
-    }
-
-    fn suffix(self) -> &'static str {
-        match self {
-            Class::Exact => "",
-            Class::Wildcard => "/wildcard",
-            Class::Every => "/every",
-        }
-    }
-}
 
 /// Where a route stands: by host, then the longest path, exact first; redirects and the end of a host come last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +91,7 @@ impl Listed {
 /// What is assembled, beside the config.
 pub(super) struct Assembled {
     pub config: Config,
-    /// Named routes that have no end, or are not there: the names, and by whom they are missed.
+    /// The names of named routes that invoke themselves, perhaps through others.
     pub cyclic: BTreeSet<String>,
 }
 
@@ -424,77 +351,6 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// The named routes of all parts, and the sites that stand in several routes.
-struct NamedRoutes<'p> {
-    by_name: HashMap<&'p str, &'p Named>,
-    cyclic: BTreeSet<String>,
-    missing: Arc<Route>,
-}
-
-impl<'p> NamedRoutes<'p> {
-    fn new(parts: &'p [Rc<Part>], bodies: &'p [Named]) -> Self {
-        let mut by_name: HashMap<&str, &Named> = HashMap::new();
-        for named in parts.iter().flat_map(|part| &part.named_routes).chain(bodies) {
-            // The older object keeps the name.
-            by_name.entry(&named.name).or_insert(named);
-        }
-        let cyclic = cyclic(&by_name);
-        let missing = Arc::new(Route {
-            id: Some("missing".into()),
-            ..Route::new(None, unavailable())
-        });
-        Self {
-            by_name,
-            cyclic,
-            missing,
-        }
-    }
-
-    /// Some named routes and all that they invoke themselves. Those that are missing, or have no end, answer 503.
-    fn reached(&self, names: BTreeSet<String>) -> Option<IndexMap<String, Arc<Route>>> {
-        let mut reached = BTreeMap::new();
-        let mut pending: Vec<String> = names.into_iter().collect();
-        while let Some(name) = pending.pop() {
-            if reached.contains_key(&name) {
-                continue;
-            }
-            let named = self.by_name.get(&*name).filter(|_| !self.cyclic.contains(&name));
-            let (route, invoked) = named.map_or((&self.missing, &[][..]), |named| {
-                (&named.route, &named.invoked[..])
-            });
-            reached.insert(name, Arc::clone(route));
-            pending.extend(invoked.iter().cloned());
-        }
-        (!reached.is_empty()).then(|| reached.into_iter().collect())
-    }
-}
-
-/// The named routes that invoke themselves, perhaps through others.
-fn cyclic(by_name: &HashMap<&str, &Named>) -> BTreeSet<String> {
-    let mut cyclic = BTreeSet::new();
-    let mut done: HashSet<&str> = HashSet::new();
-    let mut names: Vec<&&str> = by_name.keys().collect();
-    names.sort();
-    for name in names {
-        let mut path: Vec<(&str, usize)> = vec![(name, 0)];
-        while let Some((current, next)) = path.last_mut() {
-            let invoked = by_name.get(current).map_or(&[][..], |named| &named.invoked);
-            let Some(to) = invoked.get(*next).filter(|_| !done.contains(*current)) else {
-                done.insert(current);
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            if let Some(at) = path.iter().position(|(name, _)| name == to) {
-                cyclic.extend(path[at..].iter().map(|(name, _)| (*name).to_owned()));
-            } else if !done.contains(&**to) {
-                path.push((to, 0));
-            }
-        }
-    }
-    cyclic
-}
-
 /// The hosts of Ingresses that have a certificate: those that some Ingress of the host's own namespace lists. What
 /// others list is of no account.
 fn secure<'p>(parts: &'p [Rc<Part>], won: &[Won]) -> HashSet<&'p str> {
@@ -522,37 +378,6 @@ fn secure<'p>(parts: &'p [Rc<Part>], won: &[Won]) -> HashSet<&'p str> {
     secure.map(|(host, _)| *host).collect()
 }
 
-/// Whether a part names a Secret with the certificate of a host.
-pub(super) fn has_secret(part: &Part, host: &str) -> bool {
-    part.tls
-        .iter()
-        .any(|(hosts, secret)| !secret.is_empty() && covers(hosts, host))
-}
-
-/// Whether a list of hosts, wildcards among them, covers a host.
-fn covers(hosts: &[String], host: &str) -> bool {
-    let wildcard = wildcard_of(host);
-    hosts.iter().any(|known| {
-        known.eq_ignore_ascii_case(host)
-            || wildcard
-                .as_ref()
-                .is_some_and(|wildcard| known.eq_ignore_ascii_case(wildcard))
-    })
-}
-
-/// The wildcard that a host falls under.
-fn wildcard_of(host: &str) -> Option<String> {
-    host.split_once('.').map(|(_, parent)| format!("*.{parent}"))
-}
-
-fn by_class(hosts: &[Box<str>]) -> BTreeMap<Class, Vec<Box<str>>> {
-    let mut classes: BTreeMap<Class, Vec<Box<str>>> = BTreeMap::new();
-    for host in hosts {
-        classes.entry(Class::of(host)).or_default().push(host.clone());
-    }
-    classes
-}
-
 fn place(class: Class, hosts: &[Box<str>], age: usize) -> Place {
     Place {
         class,
@@ -562,19 +387,6 @@ fn place(class: Class, hosts: &[Box<str>], age: usize) -> Place {
         is_prefix: true,
         age,
     }
-}
-
-/// The matcher for some hosts; none for every host.
-fn of_hosts(hosts: &[Box<str>]) -> Option<Set> {
-    let hosts: Vec<String> = hosts
-        .iter()
-        .filter(|host| !host.is_empty())
-        .map(ToString::to_string)
-        .collect();
-    (!hosts.is_empty()).then(|| Set {
-        host: Some(host::Config(hosts)),
-        ..Set::default()
-    })
 }
 
 /// What is done for some hosts, and nothing after it.
