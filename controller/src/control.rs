@@ -9,14 +9,14 @@ use fairway_engine::compile::CompileError;
 use fairway_engine::config::{Config, Route};
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_server::tls::{SecretPair, Secrets};
-use fairway_server::{Options, Plan, Running};
+use fairway_server::{Options, Running};
 
 use crate::endpoints::Endpoints;
 use crate::objects::{Key, Secret};
 use crate::render::{Rendered, Renderer, unavailable};
 use crate::serving::{self, Prepared};
 use crate::snapshot::Snapshot;
-use crate::verdict::{Finding, State, Verdict};
+use crate::verdict::{Finding, Verdict};
 
 /// What is bound for the logical ports 80 and 443.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Control {
     ports: Ports,
     storage: Option<PathBuf>,
     running: Option<Running>,
-    served: Option<Config>,
+    /// The newest; its config is the one that is served.
     report: Arc<Report>,
 }
 
@@ -72,7 +72,6 @@ impl Control {
             ports,
             storage,
             running: None,
-            served: None,
             report: Arc::default(),
         }
     }
@@ -85,9 +84,9 @@ impl Control {
     /// Starts to serve a snapshot.
     pub(crate) fn start(&mut self, snapshot: &Arc<Snapshot>, options: &Options) -> anyhow::Result<()> {
         let rendered = self.render(snapshot);
-        let (prepared, plan) = self.prepare(rendered.config.clone())?;
+        let prepared = self.prepare(rendered.config.clone())?;
         self.set_endpoints(snapshot);
-        let running = Running::start(&prepared.table, &plan, &prepared.tls, options)?;
+        let running = Running::start(&prepared.table, &prepared.plan, &prepared.tls, options)?;
         for address in running.addresses() {
             tracing::info!(%address, "listening");
         }
@@ -103,14 +102,14 @@ impl Control {
             rendered: self.renderer.rendered,
             ..Change::default()
         };
-        if self.served.as_ref() == Some(&rendered.config) {
+        if self.report.config == rendered.config {
             change.endpoints = self.set_endpoints(snapshot);
         } else {
-            let (prepared, plan) = self.prepare(rendered.config.clone())?;
+            let prepared = self.prepare(rendered.config.clone())?;
             // Before the table that names them is published.
             change.endpoints = self.set_endpoints(snapshot);
             if let Some(running) = &self.running {
-                running.swap(&prepared.table, &plan, &prepared.tls)?;
+                running.swap(&prepared.table, &prepared.plan, &prepared.tls)?;
             }
             change.swapped = true;
         }
@@ -131,8 +130,8 @@ impl Control {
 
     /// Compiles a config. Every object was judged by itself; should one still not compile among the others, it alone
     /// answers 503.
-    fn prepare(&mut self, mut config: Config) -> anyhow::Result<(Prepared, Plan)> {
-        let prepared = loop {
+    fn prepare(&mut self, mut config: Config) -> anyhow::Result<Prepared> {
+        let mut prepared = loop {
             let storage = self.storage.clone();
             match serving::prepare(config.clone(), &self.registry, &self.secrets, storage) {
                 Ok(prepared) => break prepared,
@@ -149,19 +148,17 @@ impl Control {
                 }
             }
         };
-        let mut plan = prepared.plan.clone();
-        for listener in &mut plan.listeners {
+        for listener in &mut prepared.plan.listeners {
             let port = match listener.address.port() {
                 443 => self.ports.https,
                 _ => self.ports.http,
             };
             listener.address.set_port(port);
         }
-        Ok((prepared, plan))
+        Ok(prepared)
     }
 
     fn publish(&mut self, rendered: Rendered) {
-        self.served = Some(rendered.config.clone());
         self.report = Arc::new(Report {
             is_ready: true,
             config: rendered.config,
@@ -224,12 +221,8 @@ impl Control {
                 }
                 Some((_, None)) => continue,
             };
-            let of_user = |verdict: &&mut Verdict| {
-                verdict.kind == *kind && *verdict.namespace == *user.namespace && *verdict.name == *user.name
-            };
-            if let Some(verdict) = rendered.verdicts.iter_mut().find(of_user) {
-                verdict.findings.push(finding);
-                verdict.state = verdict.state.max(State::PartiallyAccepted);
+            if let Some(place) = Verdict::place(&rendered.verdicts, kind, user) {
+                rendered.verdicts[place].blame(finding);
             }
         }
         for (gone, _) in self.told.drain() {

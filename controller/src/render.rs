@@ -91,7 +91,7 @@ impl Renderer {
         let Assembled { config, cyclic } = assemble(&parts, &won, &mut self.routes);
         let mut verdicts = verdicts(&parts, won, &world.definitions, &cyclic);
         for verdict in &mut verdicts {
-            let key = Key::new(&verdict.namespace, &verdict.name);
+            let key = verdict.key();
             if let Some(defined) = world.definitions.of_object(&format!("{} {key}", verdict.kind)) {
                 verdict.exports = defined.exports();
             }
@@ -238,18 +238,12 @@ fn verdicts(
         .collect();
     verdicts.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
     for taken in &definitions.taken {
-        let of_younger = |verdict: &&mut Verdict| {
-            verdict.kind == "CaddyRoute" && Key::new(&verdict.namespace, &verdict.name) == taken.younger
-        };
-        if let Some(verdict) = verdicts.iter_mut().find(of_younger) {
+        if let Some(place) = Verdict::place(&verdicts, "CaddyRoute", &taken.younger) {
             let message = format!(
                 "the {} `{}` is that of the older CaddyRoute {}, whatever is written here",
                 taken.what, taken.name, taken.older
             );
-            verdict
-                .findings
-                .push(Finding::error("name-taken", "spec.caddyfile", message));
-            verdict.state = verdict.state.max(State::PartiallyAccepted);
+            verdicts[place].blame(Finding::error("name-taken", "spec.caddyfile", message));
         }
     }
     verdicts

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use fairway_crds::CaddyRoute as CaddyRouteObject;
+use fairway_crds::{CaddyRoute as CaddyRouteObject, bounds};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -43,6 +43,8 @@ const WRITES: usize = 4;
 const BATCH: usize = 32;
 /// How long nothing is written after the API server refused.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Characters of an Event's note; the API server takes 1,024 bytes.
+const NOTE: usize = 1000;
 /// How long a word about addresses is believed.
 const ADDRESSES: Duration = Duration::from_secs(10);
 
@@ -238,7 +240,7 @@ impl Writer {
         let mut waiting = Vec::new();
         let mut known = HashSet::new();
         for verdict in &report.verdicts {
-            let key = Key::new(&verdict.namespace, &verdict.name);
+            let key = verdict.key();
             known.insert((verdict.kind, key.clone()));
             let Some(stored) = self.statuses.get(verdict.kind, &key) else {
                 continue;
@@ -311,13 +313,13 @@ impl Writer {
     /// Tells the first mistake of an object as an Event, once for each that is new.
     async fn publish_events(&mut self, report: &Report) {
         for verdict in &report.verdicts {
-            let key = Key::new(&verdict.namespace, &verdict.name);
+            let key = verdict.key();
             let id = (verdict.kind, key.clone());
             let Some(finding) = verdict.findings.iter().find(|finding| finding.is_error()) else {
                 self.events.remove(&id);
                 continue;
             };
-            let note = status::line(finding);
+            let note = finding.one_line();
             if self.events.get(&id) == Some(&note) {
                 continue;
             }
@@ -327,7 +329,7 @@ impl Writer {
             let event = Event {
                 type_: EventType::Warning,
                 reason: status::reason(finding.code),
-                note: Some(status::cut(&note, 1000)),
+                note: Some(bounds::cut(note.clone(), NOTE)),
                 action: "Render".to_owned(),
                 secondary: None,
             };

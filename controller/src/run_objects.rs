@@ -16,7 +16,6 @@ use crate::cli;
 use crate::cluster::{Cluster, Statuses};
 use crate::control::{Control, Ports, Report};
 use crate::logs;
-use crate::objects::Key;
 use crate::report::{self, Reporter};
 use crate::serving;
 use crate::source::{Folder, Source};
@@ -163,8 +162,7 @@ impl Told {
 }
 
 fn tell(source: &Source, verdict: &Verdict, lines: &[String]) {
-    let key = Key::new(&verdict.namespace, &verdict.name);
-    let place = source.place(verdict.kind, &key).unwrap_or_default();
+    let place = source.place(verdict.kind, &verdict.key()).unwrap_or_default();
     let text = lines.join("\n");
     match verdict.state {
         State::Accepted if verdict.findings.is_empty() => tracing::info!(%place, "{text}"),

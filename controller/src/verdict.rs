@@ -174,15 +174,27 @@ impl Finding {
 }
 
 impl Verdict {
+    /// The name of the object.
+    pub(crate) fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.name)
+    }
+
+    /// The place in a list that is sorted by kind and name, as all lists of verdicts are.
+    pub(crate) fn place(verdicts: &[Self], kind: &str, key: &Key) -> Option<usize> {
+        let wanted = (kind, &key.namespace, &key.name);
+        let found = verdicts.binary_search_by(|it| (it.kind, &it.namespace, &it.name).cmp(&wanted));
+        found.ok()
+    }
+
+    /// Adds a mistake that is seen only beside other objects: not all of the object is served.
+    pub(crate) fn blame(&mut self, finding: Finding) {
+        self.findings.push(finding);
+        self.state = self.state.max(State::PartiallyAccepted);
+    }
+
     /// What is printed: a headline, and each finding below it.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let Self {
-            kind,
-            namespace,
-            name,
-            ..
-        } = self;
-        let key = Key::new(namespace, name);
+        let (kind, key) = (self.kind, self.key());
         let state = match self.state {
             State::Accepted => "is served",
             State::PartiallyAccepted => "is served in part",
@@ -198,18 +210,22 @@ impl Verdict {
 
 impl Finding {
     fn line(&self) -> String {
-        if let Some(report) = &self.report {
-            return report.clone();
-        }
-        let place = if self.field.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", self.field)
+        let Self { severity, code, .. } = self;
+        let in_short = || format!("{severity}[{code}]: {}", self.one_line());
+        self.report.clone().unwrap_or_else(in_short)
+    }
+
+    /// The place, what is wrong, and the fix.
+    pub(crate) fn one_line(&self) -> String {
+        let place = match (self.line, self.column) {
+            (Some(line), Some(column)) => format!("{}:{line}:{column}: ", self.field),
+            _ if self.field.is_empty() => String::new(),
+            _ => format!("{}: ", self.field),
         };
         let help = self
             .help
             .as_ref()
             .map_or(String::new(), |help| format!("; {help}"));
-        format!("{}[{}]: {place}{}{help}", self.severity, self.code, self.message)
+        format!("{place}{}{help}", self.message)
     }
 }

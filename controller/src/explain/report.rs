@@ -12,7 +12,6 @@ use fairway_engine::matchers::Set;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use crate::objects::Key;
 use crate::verdict::{State, Verdict};
 
 /// How many endpoints of a Service are named.
@@ -177,7 +176,7 @@ impl fmt::Display for Object<'_> {
             place,
             field: _,
         } = self;
-        let key = Key::new(&verdict.namespace, &verdict.name);
+        let key = verdict.key();
         write!(f, " by {} {key}", verdict.kind)?;
         if let Some(place) = place {
             write!(f, " ({place})")?;

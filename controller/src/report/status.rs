@@ -8,7 +8,7 @@ use crate::verdict::{Exports, Finding, State, Verdict};
 /// The status of a CaddyRoute. Conditions that do not change keep the time since when they hold.
 pub(super) fn of_caddy_route(verdict: &Verdict, stored: &Value) -> Value {
     let first = verdict.findings.iter().find(|finding| finding.is_error());
-    let message = first.map_or_else(String::new, line);
+    let message = first.map_or_else(String::new, Finding::one_line);
     let why = |default: &str| first.map_or_else(|| default.to_owned(), |finding| reason(finding.code));
     let is_accepted = matches!(verdict.state, State::Accepted | State::PartiallyAccepted);
     let accepted = match verdict.state {
@@ -38,7 +38,7 @@ pub(super) fn of_caddy_route(verdict: &Verdict, stored: &Value) -> Value {
         let since = since.map_or_else(now, str::to_owned);
         json!({
             "type": kind, "status": status, "reason": reason, "lastTransitionTime": since,
-            "message": cut(message, bounds::MESSAGE), "observedGeneration": verdict.generation,
+            "message": bounds::cut(message.to_owned(), bounds::MESSAGE), "observedGeneration": verdict.generation,
         })
     };
     let mut status = json!({
@@ -143,10 +143,10 @@ fn diagnostic(finding: &Finding) -> Value {
         "severity": if finding.is_error() { "Error" } else { "Warning" },
         "code": finding.code,
         "field": if finding.field.is_empty() { "spec" } else { &*finding.field },
-        "message": cut(&finding.message, bounds::MESSAGE),
+        "message": bounds::cut(finding.message.clone(), bounds::MESSAGE),
     });
     if let Some(help) = &finding.help {
-        diagnostic["help"] = json!(cut(help, bounds::MESSAGE));
+        diagnostic["help"] = json!(bounds::cut(help.clone(), bounds::MESSAGE));
     }
     if let (Some(line), Some(column)) = (finding.line, finding.column) {
         diagnostic["line"] = json!(line);
@@ -174,20 +174,6 @@ fn host_name(host: &str) -> &str {
     if host.is_empty() { "*" } else { host }
 }
 
-/// A finding in one line.
-pub(super) fn line(finding: &Finding) -> String {
-    let place = match (finding.line, finding.column) {
-        (Some(line), Some(column)) => format!("{}:{line}:{column}: ", finding.field),
-        _ if finding.field.is_empty() => String::new(),
-        _ => format!("{}: ", finding.field),
-    };
-    let help = finding
-        .help
-        .as_ref()
-        .map_or(String::new(), |help| format!("; {help}"));
-    format!("{place}{}{help}", finding.message)
-}
-
 /// The code of a finding as Kubernetes writes reasons: `UnknownDirective`.
 pub(super) fn reason(code: &str) -> String {
     let words = code.split('-').map(|word| {
@@ -196,11 +182,6 @@ pub(super) fn reason(code: &str) -> String {
         first.into_iter().chain(letters).collect::<String>()
     });
     words.collect()
-}
-
-/// The first letters of a text, at most so many.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
 }
 
 fn now() -> String {
