@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::CONTENT_TYPE;
@@ -24,6 +23,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::control::Report;
 
@@ -31,7 +31,10 @@ use crate::control::Report;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts to answer; gives the address that was bound. Ends with the runtime.
-pub(crate) async fn start(address: SocketAddr, report: Arc<ArcSwap<Report>>) -> anyhow::Result<SocketAddr> {
+pub(crate) async fn start(
+    address: SocketAddr,
+    reports: watch::Receiver<Arc<Report>>,
+) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address} for --admin"))?;
@@ -40,10 +43,11 @@ pub(crate) async fn start(address: SocketAddr, report: Arc<ArcSwap<Report>>) -> 
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let report = Arc::clone(&report);
+                    let reports = reports.clone();
                     tokio::spawn(async move {
                         let service = service_fn(|request| {
-                            let response = answer(&request, &report.load());
+                            let report = Arc::clone(&reports.borrow());
+                            let response = answer(&request, &report);
                             async { Ok::<_, Infallible>(response) }
                         });
                         let mut builder = hyper::server::conn::http1::Builder::new();

@@ -255,12 +255,11 @@ impl Kind {
     ) -> Option<(Key, Arc<T>)> {
         let key = key(object);
         let uid = object.meta().uid.clone().unwrap_or_default();
-        let reduced = serde_json::to_value(object).and_then(|mut value| {
+        let reduced = serde_json::to_value(object).and_then(|value| {
             if let Some(statuses) = &self.statuses {
                 let status = value["status"].clone();
                 statuses.set(self.name, key.clone(), Stored { uid, status });
             }
-            value["metadata"]["managedFields"].take();
             serde_json::from_value::<T>(value)
         });
         match reduced {

@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use fairway_caddyfile::suggest;
-use fairway_engine::auto_https;
 use fairway_engine::config::Config;
 use fairway_engine::explain::{Explainer, Explanation};
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_engine::matchers::ingress_path;
-use fairway_server::tls::Loaded;
 
 use crate::cli::{self, Format};
 use crate::endpoints::Endpoints;
@@ -23,7 +21,7 @@ use crate::objects::Key;
 use crate::render::Renderer;
 use crate::snapshot::Snapshot;
 use crate::verdict::{State, Verdict};
-use crate::{envfile, load};
+use crate::{envfile, load, serving};
 use asked::{Asked, Listener, Scheme};
 use report::{Object, Report};
 
@@ -38,8 +36,9 @@ pub(crate) fn explain(args: &cli::Explain) -> anyhow::Result<()> {
 
 fn of_config(args: &cli::Config, asked: &Asked, format: Format) -> anyhow::Result<()> {
     envfile::apply(&args.envfile)?;
-    let loaded = load::load(args)?;
-    let config = complete(loaded.config)?;
+    let mut loaded = load::load(args)?;
+    serving::complete(&mut loaded.config)?;
+    let config = loaded.config;
     let explainer = Explainer::new(&config, &Registry::default())?;
     let is_served = |explanation: &Explanation<'_>| !explanation.steps.is_empty();
     let (listener, explanation) = find(&explainer, &config, asked, is_served)?;
@@ -63,7 +62,8 @@ fn of_manifests(folder: &Path, asked: &Asked, format: Format) -> anyhow::Result<
         eprintln!("{problem}\n");
     }
     let rendered = Renderer::default().render(&snapshot);
-    let config = complete(rendered.config)?;
+    let mut config = rendered.config;
+    serving::complete(&mut config)?;
     let registry = Registry::default();
     let explainer = Explainer::new(&config, &registry)?;
     let mut endpoints = Endpoints::new(true);
@@ -80,15 +80,10 @@ fn of_manifests(folder: &Path, asked: &Asked, format: Format) -> anyhow::Result<
         }
         return Err(nobody(asked, &listener, &config));
     };
-    let is_it = |verdict: &&Verdict| {
-        verdict.kind == kind && *verdict.namespace == *key.namespace && *verdict.name == *key.name
-    };
+    let verdict = Verdict::place(&rendered.verdicts, kind, &key);
+    let verdict = verdict.context("the object that answers has no verdict")?;
     let object = Object {
-        verdict: rendered
-            .verdicts
-            .iter()
-            .find(is_it)
-            .context("the object that answers has no verdict")?,
+        verdict: &rendered.verdicts[verdict],
         place: manifests
             .place(kind, &key)
             .map(|place| skip_comments(place).to_string()),
@@ -103,13 +98,6 @@ fn of_manifests(folder: &Path, asked: &Asked, format: Format) -> anyhow::Result<
         &mut |port| Some(endpoints.of(&snapshot, port)),
     );
     print(&report, format)
-}
-
-/// What `run` does with a config before it compiles it.
-fn complete(mut config: Config) -> anyhow::Result<Config> {
-    let loaded = Loaded::new(&config)?;
-    auto_https::apply(&mut config, |name| loaded.covers(name))?;
-    Ok(config)
 }
 
 /// The first listener at which the request is served, and what becomes of it there. If it is served nowhere, one for
@@ -154,7 +142,7 @@ fn object_of(explanation: &Explanation<'_>) -> Option<(&'static str, Key, Option
 
 /// Whether an object that serves less than it says has to do with a host.
 fn names(verdict: &Verdict, host: &str, snapshot: &Snapshot) -> bool {
-    let key = Key::new(&verdict.namespace, &verdict.name);
+    let key = verdict.key();
     if verdict.kind == "CaddyRoute" {
         let route = snapshot.routes.get(&key);
         return route.is_some_and(|route| route.spec.caddyfile.contains(host));

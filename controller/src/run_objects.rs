@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use fairway_engine::config::Config;
 use fairway_server::{Options, Running};
 use kube::Client;
@@ -39,13 +38,12 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         interrupt: signal(SignalKind::interrupt()).context("listening to SIGINT")?,
     };
     let (reports, latest) = watch::channel(Arc::<Report>::default());
-    let report: Arc<ArcSwap<Report>> = Arc::default();
     if let Some(address) = args.objects.admin {
-        let bound = admin::start(address, Arc::clone(&report)).await?;
+        let bound = admin::start(address, latest.clone()).await?;
         tracing::info!(address = %bound, "admin endpoint");
     }
     let (mut source, reporter) = if let Some(folder) = &args.objects.manifests {
-        (Source::Manifests(Folder::new(folder)?), None)
+        (Source::Manifests(Box::new(Folder::new(folder)?)), None)
     } else {
         let client = client(args).await?;
         let statuses = Statuses::default();
@@ -67,7 +65,6 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
     let publish = |control: &Control, source: &Source, told: &mut Told| {
         let newest = control.report();
         told.tell(source, &newest.verdicts);
-        report.store(Arc::clone(&newest));
         reports.send_replace(newest);
     };
     let first = tokio::select! {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use crate::cluster::Cluster;
 use crate::manifests::{Manifests, Problem};
 use crate::objects::Key;
@@ -11,7 +13,7 @@ use crate::watch::Watch;
 
 /// A source of snapshots.
 pub(crate) enum Source {
-    Manifests(Folder),
+    Manifests(Box<Folder>),
     Cluster(Box<Cluster>),
 }
 
@@ -21,28 +23,36 @@ pub(crate) struct Folder {
     watch: Watch,
     /// What is wrong with documents, as it was said last.
     problems: Vec<Problem>,
-    is_first: bool,
+    /// What the folder held at the beginning, until it is asked for.
+    first: Option<(Snapshot, Vec<Problem>)>,
 }
 
 impl Folder {
     /// Watches a folder; an error if there is none.
     pub(crate) fn new(folder: &Path) -> anyhow::Result<Self> {
+        // Its error says best what is wrong with a folder.
+        std::fs::read_dir(folder).with_context(|| format!("reading the folder {}", folder.display()))?;
+        // Watched before it is read, so that no change falls between.
+        let watch = Watch::tree(folder)?;
         let mut manifests = Manifests::new(folder);
-        manifests.read()?;
+        let first = manifests.read()?;
         Ok(Self {
             manifests,
-            watch: Watch::tree(folder)?,
+            watch,
             problems: Vec::new(),
-            is_first: true,
+            first: Some(first),
         })
     }
 
     async fn changed(&mut self) -> Arc<Snapshot> {
         loop {
-            if !std::mem::take(&mut self.is_first) {
+            let read = if let Some(first) = self.first.take() {
+                Ok(first)
+            } else {
                 self.watch.changed().await;
-            }
-            match self.manifests.read() {
+                self.manifests.read()
+            };
+            match read {
                 Ok((snapshot, problems)) => {
                     for problem in problems.iter().filter(|problem| !self.problems.contains(problem)) {
                         tracing::error!("{problem}");
