@@ -101,6 +101,13 @@ pub(crate) struct Tls {
     pub secret_name: String,
 }
 
+impl Tls {
+    /// The hosts, and the name of the Secret.
+    pub(crate) fn pair(&self) -> (Vec<String>, Box<str>) {
+        (self.hosts.clone(), self.secret_name.as_str().into())
+    }
+}
+
 /// An `IngressClass`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct IngressClass {

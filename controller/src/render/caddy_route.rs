@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_caddyfile::{Diagnostic, Library, Limits, Nothing, Options, Snippet};
+use fairway_caddyfile::{Diagnostic, Library, Limits, Options, Snippet};
 use fairway_engine::adapt::object::{self, AdaptedObject, adapt_object};
-use fairway_engine::config::{Automation, Config, Http, Policy, Route, Server, Tls, Written};
+use fairway_engine::config::{Automation, Config, Http, Policy, Route, Server, Tls as TlsApp, Written};
 use fairway_engine::handlers::{Config as Handler, respond, subroute};
 use fairway_engine::matchers::{Set, host};
 use fairway_server::tls::Secrets;
@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use super::definitions::{Defined, source};
 use super::part::{Address, Asked, Imported, LastGood, Named, Part, Scheme, Site};
 use super::world::{Asking, Remembering};
-use crate::objects::{CaddyRoute, Key};
+use crate::objects::{CaddyRoute, Key, Tls};
 use crate::serving;
 use crate::verdict::{Finding, LastGoodImport, LastGoodText, State};
 
@@ -167,10 +167,9 @@ fn adapt(
 ) -> (AdaptedObject, Vec<Diagnostic>) {
     let key = route.metadata.key();
     let options = Options {
-        environment: &Nothing,
-        files: &Nothing,
         library,
         limits: Limits::object(),
+        ..Options::default()
     };
     let mut adapted = adapt_object(source(&key, text), &options, Rc::clone(asking) as _);
     let mut mistakes = std::mem::take(&mut adapted.diagnostics);
@@ -301,17 +300,13 @@ fn check_tls(site: &object::Site) -> Result<(), String> {
         subjects: hosts.clone(),
         ..policy.clone()
     });
-    let mut config = Config::default();
-    config.apps.tls = Some(Tls {
+    let mut config = config_of(server);
+    config.apps.tls = Some(TlsApp {
         automation: Some(Automation {
             policies: policies.collect(),
             ..Automation::default()
         }),
-        ..Tls::default()
-    });
-    config.apps.http = Some(Http {
-        servers: [("check".to_owned(), server)].into_iter().collect(),
-        ..Http::default()
+        ..TlsApp::default()
     });
     let prepared = serving::prepare(
         config,
@@ -334,12 +329,18 @@ pub(super) fn check(routes: Vec<Route>, invoked: &[String]) -> Result<(), String
         named_routes: Some(named),
         ..Server::default()
     };
+    let config = config_of(server);
+    fairway_engine::compile::check(&config).map_err(|error| error.message)
+}
+
+/// A config of one server.
+fn config_of(server: Server) -> Config {
     let mut config = Config::default();
     config.apps.http = Some(Http {
         servers: [("check".to_owned(), server)].into_iter().collect(),
         ..Http::default()
     });
-    fairway_engine::compile::check(&config).map_err(|error| error.message)
+    config
 }
 
 /// The answer of a site that breaks a rule.
@@ -360,38 +361,40 @@ fn part(
     let key = route.metadata.key();
     let is_unavailable = state == State::Unavailable;
     let sites = adapted.sites.into_iter().map(|site| {
-        let handle = if is_unavailable {
-            vec![unavailable()]
+        let written = Written(site.addresses.first().map(|address| address.span.0.clone()));
+        let addresses = site.addresses.iter();
+        let addresses = addresses.filter_map(|address| claimable(address).ok()).collect();
+        let (handle, errors, invoked) = if is_unavailable {
+            (unavailable(), Vec::new(), Vec::new())
         } else {
-            vec![Handler::Subroute(subroute::Config {
+            let routes = subroute::Config {
                 routes: site.routes,
                 ..subroute::Config::default()
-            })]
+            };
+            (Handler::Subroute(routes), site.errors, site.invoked)
         };
         Site {
-            written: Written(site.addresses.first().map(|address| address.span.0.clone())),
-            addresses: site
-                .addresses
-                .iter()
-                .filter_map(|address| claimable(address).ok())
-                .collect(),
-            handle,
-            errors: if is_unavailable { Vec::new() } else { site.errors },
-            invoked: if is_unavailable { Vec::new() } else { site.invoked },
+            addresses,
+            handle: vec![handle],
+            errors,
+            written,
+            invoked,
             tls: site.tls,
             automation: site.automation,
         }
     });
-    let named_routes = adapted.named_routes.into_iter().map(|named| Named {
-        name: format!("{}/{}", key.namespace, named.name),
-        route: Arc::new(if is_unavailable {
-            Route::new(None, unavailable())
+    let named_routes = adapted.named_routes.into_iter().map(|named| {
+        let (route, invoked) = if is_unavailable {
+            (Route::new(None, unavailable()), Vec::new())
         } else {
-            named.route
-        }),
-        invoked: if is_unavailable { Vec::new() } else { named.invoked },
+            (named.route, named.invoked)
+        };
+        Named {
+            name: format!("{}/{}", key.namespace, named.name),
+            route: Arc::new(route),
+            invoked,
+        }
     });
-    let tls = route.spec.tls.iter();
     Part {
         kind: "CaddyRoute",
         created: route.metadata.creation_timestamp.clone(),
@@ -399,9 +402,7 @@ fn part(
         sites: sites.collect(),
         paths: Vec::new(),
         named_routes: named_routes.collect(),
-        tls: tls
-            .map(|tls| (tls.hosts.clone(), tls.secret_name.as_str().into()))
-            .collect(),
+        tls: route.spec.tls.iter().map(Tls::pair).collect(),
         findings,
         state,
         last_good: None,

@@ -164,23 +164,15 @@ fn claim_site<'p>(
         Some(Holder::Site(other, site)) if other.key == part.key && *site == number => {}
         Some(holder) => {
             let other = holder.part();
-            let message = format!(
-                "{} is held by the older {} {}",
-                name(&address.host),
-                other.kind,
-                other.key
-            );
-            let finding = if other.key == part.key && other.kind == part.kind {
+            findings.push(if other.key == part.key && other.kind == part.kind {
                 let message = format!(
                     "two sites have the address {}; the first counts",
                     name(&address.host)
                 );
                 Finding::error("ambiguous-site", "spec.caddyfile", message)
             } else {
-                Finding::error("host-held-by", "spec.caddyfile", message)
-                    .help("this object takes the host over as soon as the other one lets it go")
-            };
-            findings.push(finding);
+                held_by(other, &address.host, "spec.caddyfile")
+            });
         }
         None => {
             *holder = Some(Holder::Site(part, number));
@@ -199,9 +191,7 @@ fn claim_host<'p>(
 ) -> Result<(), Finding> {
     let known = enter(part, host, hosts, &path.field)?;
     if let Some(Holder::Site(other, _)) = known.http.or(known.https) {
-        let message = format!("{} is held by the older {} {}", name(host), other.kind, other.key);
-        return Err(Finding::error("host-held-by", path.field.as_str(), message)
-            .help("this object takes the host over as soon as the other one lets it go"));
+        return Err(held_by(other, host, &path.field));
     }
     known.http.get_or_insert(Holder::Paths(part));
     known.https.get_or_insert(Holder::Paths(part));
@@ -231,6 +221,13 @@ fn enter<'h, 'p>(
         key.namespace
     );
     Err(Finding::error("host-conflict", field, message))
+}
+
+/// The host is another object's, of the same namespace.
+fn held_by(other: &Part, host: &str, field: &str) -> Finding {
+    let message = format!("{} is held by the older {} {}", name(host), other.kind, other.key);
+    Finding::error("host-held-by", field, message)
+        .help("this object takes the host over as soon as the other one lets it go")
 }
 
 /// A host in a message.

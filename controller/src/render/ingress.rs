@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_caddyfile::{Diagnostic, Limits, Nothing, Options, Origin, Source, suggest};
+use fairway_caddyfile::{Diagnostic, Limits, Options, Origin, Source, suggest};
 use fairway_engine::adapt::object::{AdaptedLines, adapt_lines};
 use fairway_engine::cluster::{Cluster, ServiceName, ServicePort};
 use fairway_engine::config::Route;
@@ -14,7 +14,7 @@ use super::assemble::matches;
 use super::caddy_route::{check, is_host, unavailable};
 use super::part::{Part, Path};
 use super::world::{Asking, Question};
-use crate::objects::{Backend, Ingress, Key, PathType};
+use crate::objects::{Backend, Ingress, Key, PathType, Tls};
 use crate::verdict::{Finding, State};
 
 /// Snippets to import before the backends, by name.
@@ -48,7 +48,6 @@ pub(super) fn render(ingress: &Ingress, serial: u64, asking: &Rc<Asking>) -> (Pa
     } else {
         State::Accepted
     };
-    let tls = ingress.spec.tls.iter();
     let part = Part {
         kind: "Ingress",
         created: ingress.metadata.creation_timestamp.clone(),
@@ -56,9 +55,7 @@ pub(super) fn render(ingress: &Ingress, serial: u64, asking: &Rc<Asking>) -> (Pa
         sites: Vec::new(),
         paths,
         named_routes: Vec::new(),
-        tls: tls
-            .map(|tls| (tls.hosts.clone(), tls.secret_name.as_str().into()))
-            .collect(),
+        tls: ingress.spec.tls.iter().map(Tls::pair).collect(),
         findings,
         state,
         last_good: None,
@@ -125,10 +122,9 @@ impl Rendering<'_> {
         let name = format!("Ingress {}, annotation {annotation}", self.key);
         let source = Source::new(self.origin(), &name, text);
         let options = Options {
-            environment: &Nothing,
-            files: &Nothing,
             library: &**self.asking,
             limits: Limits::object(),
+            ..Options::default()
         };
         let AdaptedLines {
             routes,
