@@ -1,12 +1,9 @@
 //! `fairway adapt`: prints the JSON that a config means.
 
-use std::io::Write;
-
-use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli;
-use crate::{envfile, load, validate};
+use crate::{envfile, load, stdout, validate};
 
 /// Prints the JSON to standard output; mistakes and warnings go to standard error.
 pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
@@ -33,7 +30,5 @@ pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
         serde_json::to_writer(&mut json, &loaded.config)?;
     }
     json.push(b'\n');
-    std::io::stdout()
-        .write_all(&json)
-        .context("writing to standard output")
+    stdout::print(json)
 }

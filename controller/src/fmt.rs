@@ -1,13 +1,12 @@
 //! `fairway fmt`: the layout of `caddy fmt`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
 use crate::cli;
-use crate::load;
+use crate::{load, stdout};
 
 /// Formats a file as the flags say.
 pub(crate) fn fmt(args: &cli::Fmt) -> anyhow::Result<()> {
@@ -26,9 +25,7 @@ pub(crate) fn fmt(args: &cli::Fmt) -> anyhow::Result<()> {
     } else {
         formatted.clone()
     };
-    std::io::stdout()
-        .write_all(output.as_bytes())
-        .context("writing to standard output")?;
+    stdout::print(output)?;
     match first_difference(&text, &formatted) {
         Some(line) if file.is_some() => bail!(
             "{}:{line}: the file is not formatted; --overwrite formats it in place",

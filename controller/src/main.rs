@@ -27,6 +27,7 @@ mod run_objects;
 mod serving;
 mod snapshot;
 mod source;
+mod stdout;
 mod validate;
 mod verdict;
 mod watch;

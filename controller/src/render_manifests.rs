@@ -1,6 +1,5 @@
 //! `fairway render`: the merged config of a folder of manifests, and what is wrong with its objects.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::manifests::Manifests;
 use crate::render::Renderer;
+use crate::stdout;
 use crate::verdict::State;
 
 /// Prints the config to standard output, problems and verdicts to standard error; an error if an object is not served
@@ -16,8 +16,7 @@ pub(crate) fn render(folder: &Path) -> anyhow::Result<()> {
     let (snapshot, problems) = Manifests::new(folder).read()?;
     let rendered = Renderer::default().render(&Arc::new(snapshot));
     let json = serde_json::to_string_pretty(&rendered.config).context("printing the config")?;
-    let written = std::io::stdout().write_all(format!("{json}\n").as_bytes());
-    written.context("writing to standard output")?;
+    stdout::print(json + "\n")?;
     for problem in &problems {
         eprintln!("{problem}\n");
     }
