@@ -56,6 +56,20 @@ pub(crate) fn handlers(line: &str) -> Json {
     }
 }
 
+/// Holds the handlers of the only route that a line becomes, or the first mistake, whole.
+#[track_caller]
+pub(crate) fn check_handlers(line: &str, expected: &Json) {
+    assert_eq!(&handlers(line), expected, "{line}");
+}
+
+/// Holds that a line is refused, and words of the first mistake.
+#[track_caller]
+pub(crate) fn check_handlers_refused(line: &str, expected: &str) {
+    let found = handlers(line);
+    let found = found.as_str().unwrap_or_else(|| panic!("{line}: {found}"));
+    assert!(found.contains(expected), "{line}: {found}");
+}
+
 /// A request from 192.0.2.1: method and target, then headers, one a line.
 #[track_caller]
 pub(crate) fn exchange(request: &str) -> Exchange {

@@ -157,14 +157,9 @@ fn on_request(ops: Ops) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use crate::test_util::handlers;
-
-    #[track_caller]
-    fn check(line: &str, expected: &Value) {
-        assert_eq!(&handlers(line), expected, "{line}");
-    }
+    use crate::test_util::check_handlers as check;
 
     #[track_caller]
     fn check_refused(line: &str, expected: &str) {

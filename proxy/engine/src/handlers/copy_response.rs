@@ -189,22 +189,10 @@ fn outside(name: &str) -> HandlerError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::test_util::{answer, handlers};
-
-    #[track_caller]
-    fn check(line: &str, expected: &Json) {
-        assert_eq!(&handlers(line), expected, "{line}");
-    }
-
-    #[track_caller]
-    fn check_refused(line: &str, expected: &str) {
-        let found = handlers(line);
-        let found = found.as_str().unwrap_or_else(|| panic!("{line}: {found}"));
-        assert!(found.contains(expected), "{line}: {found}");
-    }
+    use crate::test_util::{answer, check_handlers as check, check_handlers_refused as check_refused};
 
     #[test]
     fn statuses_are_read() {

@@ -99,12 +99,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::test_util::{exchange, handlers};
-
-    #[track_caller]
-    fn check(line: &str, expected: &Json) {
-        assert_eq!(&handlers(line), expected, "{line}");
-    }
+    use crate::test_util::{check_handlers as check, exchange};
 
     #[track_caller]
     fn check_error(config: &Json, status: u16, message: &str) {

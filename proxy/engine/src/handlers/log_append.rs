@@ -150,15 +150,10 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::test_util::{exchange, handlers};
-
-    #[track_caller]
-    fn check(line: &str, expected: &Json) {
-        assert_eq!(&handlers(line), expected, "{line}");
-    }
+    use crate::test_util::{check_handlers as check, exchange};
 
     #[test]
     fn fields_are_read() {

@@ -327,12 +327,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::test_util::{answer, exchange, handlers};
-
-    #[track_caller]
-    fn check(line: &str, expected: &Json) {
-        assert_eq!(&handlers(line), expected, "{line}");
-    }
+    use crate::test_util::{answer, check_handlers as check, exchange, handlers};
 
     #[track_caller]
     fn check_refused(line: &str, expected: &str) {

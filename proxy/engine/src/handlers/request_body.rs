@@ -240,15 +240,10 @@ mod tests {
     use std::pin::pin;
     use std::task::Waker;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::test_util::{NoWorld, answer, exchange, handlers};
-
-    #[track_caller]
-    fn check(line: &str, expected: &Value) {
-        assert_eq!(&handlers(line), expected, "{line}");
-    }
+    use crate::test_util::{NoWorld, answer, check_handlers as check, exchange, handlers};
 
     /// Chunks without a known length.
     struct Chunks(std::vec::IntoIter<&'static str>);

@@ -22,7 +22,7 @@ use crate::compile::{Compiler, compile};
 use crate::exchange::Exchange;
 use crate::handlers::Flow;
 use crate::handlers::reverse_proxy::transport::Transport;
-use crate::test_util::{exchange, handlers};
+use crate::test_util::{check_handlers_refused as check_refused, exchange, handlers};
 use crate::world::{Dial, Fresh, SendError, World};
 
 /// What an upstream does with a request.
@@ -144,13 +144,6 @@ fn check(line: &str, expected: &Json) {
 fn check_options(options: &str, mut expected: Json) {
     expected["upstreams"] = json!([{"dial": "a:80"}]);
     check(&format!("reverse_proxy a {{\n{options}\n}}"), &expected);
-}
-
-#[track_caller]
-fn check_refused(line: &str, expected: &str) {
-    let found = handlers(line);
-    let found = found.as_str().unwrap_or_else(|| panic!("{line}: {found}"));
-    assert!(found.contains(expected), "{line}: {found}");
 }
 
 #[test]
