@@ -14,12 +14,6 @@ use fairway_tests::ledger::{
 };
 use tokio::time::{Interval, interval};
 
-/// What has not happened after this time never will.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// The proxy's `grace_period`.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -340,16 +334,9 @@ fn told(swaps: &[Swap]) -> String {
 }
 
 /// Waits until `ready` gives something.
-async fn wait<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    let mut looks = interval(LOOK);
-    loop {
-        looks.tick().await;
-        if let Some(value) = ready().await {
-            return value;
-        }
-        assert!(begun.elapsed() < PATIENCE, "waited for {what} in vain");
-    }
+async fn wait<T>(what: &str, ready: impl AsyncFnMut() -> Option<T>) -> T {
+    let waited = fairway_tests::wait_for(what, ready).await;
+    waited.unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn number(name: &str, usual: u32) -> u32 {

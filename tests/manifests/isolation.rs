@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use fairway_tests::manifests::{Folder, upstream, wait_for};
+use fairway_tests::manifests::{Folder, upstream};
+use fairway_tests::wait_for;
 use serde_json::Value;
 
 use crate::Cluster;

@@ -24,7 +24,8 @@ mod stream;
 #[allow(clippy::unwrap_used)] // tests
 mod tls;
 
-use fairway_tests::manifests::{Folder, Program, get, wait_for};
+use fairway_tests::manifests::{Folder, Program, get};
+use fairway_tests::wait_for;
 use serde_json::Value;
 
 /// A folder of manifests and the program that serves it.

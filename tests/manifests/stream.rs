@@ -1,6 +1,7 @@
 //! Objects come, change and go under load, and no request is lost.
 
-use fairway_tests::manifests::{Answer, Load, upstream, wait_for};
+use fairway_tests::manifests::{Answer, Load, upstream};
+use fairway_tests::wait_for;
 use serde_json::{Value, json};
 
 use crate::Cluster;

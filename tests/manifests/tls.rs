@@ -1,6 +1,7 @@
 //! Certificates from Secrets.
 
-use fairway_tests::manifests::{Connection, upstream, wait_for};
+use fairway_tests::manifests::{Connection, upstream};
+use fairway_tests::wait_for;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 

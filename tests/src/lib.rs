@@ -11,12 +11,14 @@ pub mod manifests;
 mod missing;
 pub mod report;
 mod suite;
+mod waiting;
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 pub use missing::Missing;
 pub use suite::{Outcome, Suite};
+pub use waiting::wait_for;
 
 /// The root of the repository.
 #[must_use]

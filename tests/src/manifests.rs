@@ -14,7 +14,6 @@ mod upstream;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -22,12 +21,6 @@ pub use client::{Answer, Connection, get};
 pub use load::{Load, Tally};
 pub use program::Program;
 pub use upstream::upstream;
-
-/// What has not happened after this time never will.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(4);
 
 /// A temporary folder of manifests; it goes with its owner.
 #[derive(Debug)]
@@ -76,19 +69,5 @@ impl Folder {
 
     fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
-    }
-}
-
-/// Looks again and again until `look` gives something. An error says what was waited for in vain.
-pub async fn wait_for<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T, String> {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return Ok(found);
-        }
-        if begun.elapsed() > PATIENCE {
-            return Err(format!("waited for {what} in vain"));
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use fairway_tests::manifests::{Answer, Folder, Load, Program, get, upstream, wait_for};
+use fairway_tests::manifests::{Answer, Folder, Load, Program, get, upstream};
+use fairway_tests::wait_for;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 

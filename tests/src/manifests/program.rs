@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::{Connection, get};
-use super::wait_for;
+use crate::wait_for;
 
 /// The running program; killed if it is dropped.
 #[derive(Debug)]
