@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::batched::Batched;
 use crate::plain_on_tls;
 use crate::plan::Settings;
 use crate::proxy_protocol::ProxyProtocol;
@@ -80,8 +81,8 @@ struct Begun {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Plain(Batched),
+    Tls(Box<tokio_rustls::server::TlsStream<Batched>>),
 }
 
 /// A connection that may begin with a PROXY header, after it: with what was read and is none. Nothing if it is closed.
@@ -115,7 +116,7 @@ async fn begin(
             (prefix, false)
         };
         return Some(Begun {
-            stream: Stream::Plain(stream),
+            stream: Stream::Plain(Batched::new(stream)),
             prefix,
             http2,
             connection,
@@ -132,7 +133,7 @@ async fn begin(
         plain_on_tls::answer(&mut stream, prefix, settings.http_redirect).await;
         return None;
     }
-    let stream = match tls.accept(stream, connection.local).await {
+    let stream = match tls.accept(Batched::new(stream), connection.local).await {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, client = %connection.remote, "TLS handshake failed");

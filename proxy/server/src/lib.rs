@@ -14,6 +14,7 @@
 //! that of a request; `upstream.rs` sends requests on.
 
 mod access_log;
+mod batched;
 mod bind;
 mod connection;
 mod gather;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
+use crate::batched;
 use crate::connection;
 use crate::plan::Settings;
 use crate::request::unread;
@@ -82,6 +83,7 @@ impl Seat {
     pub(crate) fn run(self) {
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(batched::send)
             .build_local(LocalOptions::default());
         // Outlives the runtime and thereby all sockets.
         let _alive = self.alive.clone();
@@ -92,6 +94,7 @@ impl Seat {
     }
 
     async fn serve(mut self) {
+        batched::open();
         let (unread, bodies) = mpsc::unbounded_channel();
         let local = Rc::new(Local {
             cache: RefCell::new(Cache::new(self.published)),
@@ -130,6 +133,7 @@ impl Seat {
             () = local.tasks.wait() => {}
             _ = self.signal.wait_for(|signal| signal.phase == Phase::Cut) => {}
         }
+        batched::send();
         sweeper.abort();
         reader.abort();
     }

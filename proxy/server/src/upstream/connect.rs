@@ -25,6 +25,7 @@ use super::driver::Driver;
 use super::pool::{Http1, Sender};
 use super::resolve::Resolver;
 use super::tls;
+use crate::batched::Batched;
 use crate::traffic::LocalExecutor;
 use crate::world;
 
@@ -64,7 +65,7 @@ impl Connector {
             Network::Tcp => {
                 let dialing = self.dial(&dial.address, transport.local_address);
                 let stream = within(transport.dial_timeout, dialing).await?;
-                self.secure(stream, dial, transport, upgrade).await
+                self.secure(Batched::new(stream), dial, transport, upgrade).await
             }
             Network::Unix => {
                 let stream = within(transport.dial_timeout, UnixStream::connect(&*dial.address)).await?;
