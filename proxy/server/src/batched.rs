@@ -43,13 +43,11 @@ impl Batched {
         context: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut OwnedWriteHalf>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        match Arc::get_mut(&mut self.write) {
-            Some(Outgoing { half: Some(half), .. }) => poll(Pin::new(half), context),
-            _ => {
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
+        if let Some(Outgoing { half: Some(half), .. }) = Arc::get_mut(&mut self.write) {
+            return poll(Pin::new(half), context);
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ready when nothing of this stream is left of a batch that was sent.
@@ -303,7 +301,7 @@ mod tests {
         std::thread::spawn(work).join().unwrap();
     }
 
-    async fn pair() -> (Batched, TcpStream) {
+    fn pair() -> (Batched, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         far.set_nonblocking(true).unwrap();
@@ -328,8 +326,8 @@ mod tests {
     #[test]
     fn writes_wait_for_the_end_of_the_turn() {
         on_thread(false, || async {
-            let (mut one, mut far_one) = pair().await;
-            let (mut two, mut far_two) = pair().await;
+            let (mut one, mut far_one) = pair();
+            let (mut two, mut far_two) = pair();
             one.write_all(b"a").await.unwrap();
             two.write_all(b"x").await.unwrap();
             one.write_all(b"b").await.unwrap();
@@ -344,7 +342,7 @@ mod tests {
     #[test]
     fn a_thread_sends_before_it_sleeps() {
         on_thread(true, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             near.write_all(b"ping").await.unwrap();
             check_sent(&mut far, b"ping").await;
         });
@@ -353,7 +351,7 @@ mod tests {
     #[test]
     fn a_busy_thread_sends_now_and_then() {
         on_thread(false, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             near.write_all(b"late").await.unwrap();
             far.write_all(&[b'.'; Batch::PATIENCE as usize]).await.unwrap();
             for _ in 0..Batch::PATIENCE {
@@ -366,15 +364,15 @@ mod tests {
     #[test]
     fn a_batch_is_bounded() {
         on_thread(false, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             let piece = [b'p'; Batched::SMALL];
             for _ in 0..Batch::SIZE / Batched::SMALL {
                 near.write_all(&piece).await.unwrap();
             }
-            check_sent(&mut far, &[b'p'; Batch::SIZE]).await;
+            check_sent(&mut far, &vec![b'p'; Batch::SIZE]).await;
             let mut pairs = Vec::new();
             for _ in 0..Batch::LENGTH {
-                let (mut near, far) = pair().await;
+                let (mut near, far) = pair();
                 near.write_all(b"x").await.unwrap();
                 pairs.push((near, far));
             }
@@ -387,7 +385,7 @@ mod tests {
     #[test]
     fn order_is_kept_before_large_writes_and_the_end() {
         on_thread(false, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             near.write_all(b"small").await.unwrap();
             let large = vec![b'l'; Batched::SMALL + 1];
             near.write_all(&large).await.unwrap();
@@ -416,7 +414,7 @@ mod tests {
     #[test]
     fn what_the_socket_does_not_take_is_sent_later() {
         on_thread(true, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             let filled = fill(&mut near).await;
             near.write_all(b"rest").await.unwrap();
             send();
@@ -433,7 +431,7 @@ mod tests {
     #[test]
     fn large_writes_wait_for_the_rest() {
         on_thread(true, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             let filled = fill(&mut near).await;
             near.write_all(b"rest").await.unwrap();
             send();
@@ -452,7 +450,7 @@ mod tests {
     #[test]
     fn an_error_is_told_to_the_next_writer() {
         on_thread(false, || async {
-            let (mut near, far) = pair().await;
+            let (mut near, far) = pair();
             drop(far);
             while near.write_all(b"x").await.is_ok() {
                 send();
@@ -465,7 +463,7 @@ mod tests {
     #[test]
     fn what_waits_outlives_its_stream() {
         on_thread(false, || async {
-            let (mut near, mut far) = pair().await;
+            let (mut near, mut far) = pair();
             near.write_all(b"bye").await.unwrap();
             drop(near);
             send();

@@ -31,7 +31,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::access_log::Record;
 use crate::plan::Settings;
 use crate::traffic::Local;
-use crate::tunnel;
+use crate::tunnel::{self, Switched};
 use crate::watched::{Busy, Watch};
 
 /// Where requests come from.
@@ -99,10 +99,10 @@ pub(crate) async fn answer(
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        response = match (upgrade, response.extensions_mut().remove::<OnUpgrade>()) {
+        response = match (upgrade, response.extensions_mut().remove::<Switched>()) {
             (Some(client_side), Some(upstream)) => {
                 let tunnel = response.extensions_mut().remove::<Tunnel>();
-                tunnel::join(&client.local, client_side, upstream, tunnel);
+                tunnel::join(&client.local, client_side, &upstream, tunnel);
                 switched(response, tunnelled)
             }
             _ => bare(StatusCode::BAD_GATEWAY),

@@ -2,7 +2,7 @@
 
 mod connect;
 mod deadline;
-mod driver;
+mod http1;
 mod leased;
 mod pool;
 mod resolve;
@@ -10,9 +10,10 @@ mod tls;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Weak};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,9 +30,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use connect::Connector;
+use http1::Fault;
+pub(crate) use http1::{Http1, Io};
 use leased::Lease;
-use pool::{Http1, Pool, Sender};
+use pool::{Pool, Sender};
 
+use crate::tunnel::Switched;
 use crate::watched;
 
 /// How often pools are looked through, in milliseconds.
@@ -135,15 +139,13 @@ impl Upstreams {
                         request,
                     });
                 }
-                Err(Failure::Broken(error)) => {
+                Err(Failure::Lost(source)) if reused => {
                     let address = dial.address.clone();
-                    let lost = reused && lost_before_answer(&error);
-                    let source = error.into();
-                    return Err(if lost {
-                        SendError::Lost { address, source }
-                    } else {
-                        SendError::Exchange { address, source }
-                    });
+                    return Err(SendError::Lost { address, source });
+                }
+                Err(Failure::Lost(source) | Failure::Broken(source)) => {
+                    let address = dial.address.clone();
+                    return Err(SendError::Exchange { address, source });
                 }
                 Err(Failure::Timeout(limit)) => {
                     return Err(SendError::Timeout {
@@ -156,27 +158,12 @@ impl Upstreams {
     }
 }
 
-/// Whether a connection ended before any part of a response came.
-fn lost_before_answer(error: &hyper::Error) -> bool {
-    use std::error::Error;
-    let reset = || {
-        let cause = error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        cause.is_some_and(|cause| {
-            matches!(
-                cause.kind(),
-                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe
-            )
-        })
-    };
-    error.is_incomplete_message() || error.is_canceled() || error.is_closed() || reset()
-}
-
 enum Failure {
     /// The request was not sent, and is whole.
     Unsent(Box<Request<Body>>, hyper::Error),
-    Broken(hyper::Error),
+    /// Or that the connection ended before any part of a response.
+    Lost(BodyError),
+    Broken(BodyError),
     Timeout(Duration),
 }
 
@@ -188,22 +175,18 @@ async fn exchange(
     pool: &Arc<Pool>,
 ) -> Result<Response<Body>, Failure> {
     let limit = transport.response_header_timeout;
-    let (sent, unsent) = notice_end(&mut request);
+    let sent = limit.and_then(|_| notice_end(&mut request));
     match sender {
-        Sender::Http1(mut sender) => {
+        Sender::Http1(mut http) => {
             as_http1(&mut request);
-            let Http1 { sender: http, driver } = &mut sender;
-            let mut sending = pin!(http.try_send_request(request));
-            let sending = poll_fn(|context| driver.poll(context, |context| sending.as_mut().poll(context)));
-            let response = within(limit, sent, sending).await?.map_err(failure)?;
-            let (parts, body) = response.into_parts();
-            if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-                // What was sent goes over to others once the connection sees it through.
-                sender.driver.spawn();
-                return Ok(Response::from_parts(parts, Body::Empty));
+            let response = within(limit, sent, http.send(request)).await?.map_err(broken)?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let mut response = response.map(|()| Body::Empty);
+                response.extensions_mut().insert(Switched::new(*http));
+                return Ok(response);
             }
-            let body = Lease::new(sender, pool, &unsent).body(body);
-            Ok(Response::from_parts(parts, body))
+            let body = Lease::new(http, pool).body();
+            Ok(response.map(|()| body))
         }
         Sender::Http2(mut sender) => {
             as_http2(&mut request, dial, transport);
@@ -221,9 +204,27 @@ async fn exchange(
 }
 
 fn failure(mut error: TrySendError<Request<Body>>) -> Failure {
-    match error.take_message() {
-        Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
-        None => Failure::Broken(error.into_error()),
+    let unsent = error.take_message();
+    let error = error.into_error();
+    if let Some(request) = unsent {
+        Failure::Unsent(Box::new(request), error)
+    } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() || is_reset(&error) {
+        Failure::Lost(error.into())
+    } else {
+        Failure::Broken(error.into())
+    }
+}
+
+fn is_reset(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(http1::is_loss)
+}
+
+fn broken(fault: Fault) -> Failure {
+    if fault.is_loss() {
+        Failure::Lost(fault.into())
+    } else {
+        Failure::Broken(fault.into())
     }
 }
 
@@ -249,21 +250,15 @@ async fn within<F: Future>(
     }
 }
 
-/// Gives what is told the end of a request's body (nothing if the body is all there), and what lives until then.
-fn notice_end(request: &mut Request<Body>) -> (Option<oneshot::Receiver<()>>, Weak<()>) {
+/// Gives what is told the end of a request's body; nothing if the body is all there.
+fn notice_end(request: &mut Request<Body>) -> Option<oneshot::Receiver<()>> {
     if !matches!(request.body(), Body::Stream(_)) {
-        return (None, Weak::new());
+        return None;
     }
     let (ended, receiver) = oneshot::channel();
-    let unsent = Arc::new(());
-    let left = Arc::downgrade(&unsent);
     let body = request.body_mut().take();
-    *request.body_mut() = Body::stream(Noticed {
-        body,
-        _ended: ended,
-        _unsent: unsent,
-    });
-    (Some(receiver), left)
+    *request.body_mut() = Body::stream(Noticed { body, _ended: ended });
+    Some(receiver)
 }
 
 /// HTTP/1.1 names the host in a header, the path alone in its first line.
@@ -321,7 +316,6 @@ fn as_http2(request: &mut Request<Body>, dial: &Dial, transport: &Transport) {
 struct Noticed {
     body: Body,
     _ended: oneshot::Sender<()>,
-    _unsent: Arc<()>,
 }
 
 impl http_body::Body for Noticed {

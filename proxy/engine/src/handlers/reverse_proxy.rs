@@ -49,7 +49,7 @@ pub mod transport;
 mod upstreams;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairway_caddyfile::{Args, Diagnostic};
@@ -276,7 +276,7 @@ impl ReverseProxy {
                     match attempt {
                         Attempt::Failed(failure) => failure,
                         Attempt::Done(flow) => {
-                            exchange.told.done = Some((budget.retries, budget.elapsed()));
+                            exchange.told.done = Some((budget.retries, budget.spent(exchange.told.latency)));
                             return Ok(flow);
                         }
                     }
@@ -349,7 +349,7 @@ impl ReverseProxy {
         exchange.told.set_upstream(upstream, Arc::clone(&target));
         let mut request = self.request(&target, outgoing, exchange)?;
         let guard = upstream.endpoint.begin();
-        let sent = Instant::now();
+        let sent = budget.begins();
         let transport = match &upstream.transport {
             Some(transport) => transport,
             None => choose_transport(&self.transport, self.plain.as_ref(), &target),

@@ -11,7 +11,7 @@ use fairway_engine::body::BodyError;
 use fairway_engine::handlers::reverse_proxy::transport::{Transport, UpstreamTls};
 use fairway_engine::paths;
 use fairway_engine::world::{Dial, Network};
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::deadline::Timed;
-use super::driver::Driver;
-use super::pool::{Http1, Sender};
+use super::http1::{Http1, Io};
+use super::pool::Sender;
 use super::resolve::Resolver;
 use super::tls;
 use crate::batched::Batched;
@@ -107,7 +107,7 @@ impl Connector {
             return if transport.versions.h2c && !upgrade {
                 http2(stream).await
             } else {
-                http1(stream, transport).await
+                Ok(http1(stream, transport))
             };
         };
         let offers_http2 = transport.versions.h2 && !upgrade;
@@ -127,7 +127,7 @@ impl Connector {
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             http2(stream).await
         } else {
-            http1(stream, transport).await
+            Ok(http1(stream, transport))
         }
     }
 
@@ -174,19 +174,8 @@ async fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStr
     socket.connect(address).await
 }
 
-async fn http1<T>(stream: T, transport: &Transport) -> Result<Sender, BodyError>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut builder = http1::Builder::new();
-    builder
-        .max_buf_size(transport.max_response_header.max(64 * 1024))
-        .max_header_size(transport.max_response_header);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    Ok(Sender::Http1(Http1 {
-        sender,
-        driver: Driver::new(connection.with_upgrades()),
-    }))
+fn http1(stream: impl Io + 'static, transport: &Transport) -> Sender {
+    Sender::Http1(Box::new(Http1::new(stream, transport.max_response_header)))
 }
 
 async fn http2<T>(stream: T) -> Result<Sender, BodyError>

@@ -1,98 +1,112 @@
 //! The body of a response over HTTP/1.1, and the connection that it comes on.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fairway_engine::body::{Body, BodyError};
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use tokio::task::AbortHandle;
 
-use super::driver::Driver;
-use super::pool::{Http1, Pool};
+use super::http1::{Framing, Http1};
+use super::pool::Pool;
 
 /// A connection in use; back to its pool when request and response are complete, else closed.
-pub(super) struct Lease(Option<Held>);
+pub(super) struct Lease {
+    held: Option<Held>,
+    pool: Arc<Pool>,
+}
 
 enum Held {
     /// The request is sent, and nothing but the response moves the connection on.
-    Own {
-        sender: http1::SendRequest<Body>,
-        driver: Driver,
-        pool: Arc<Pool>,
-    },
-    /// The upstream answered while there is more of the request's body to send, whoever reads the response. It may
-    /// never read the rest; waiting for it would hold the client's body for ever, so this one is closed in the end.
-    Task(AbortHandle),
+    Own(Box<Http1>),
+    /// The upstream answered while there is more of the request's body to send, whoever reads the response; a task
+    /// sends it. The upstream may never read the rest; waiting for it would hold the client's body for ever, so this
+    /// connection is closed in the end.
+    Shared(Arc<Mutex<Http1>>, AbortHandle),
 }
 
 impl Lease {
-    /// Of a connection on which a response came. `unsent` lives while there is more of the request's body to send.
-    pub(super) fn new(http: Http1, pool: &Arc<Pool>, unsent: &Weak<()>) -> Self {
-        let Http1 { sender, driver } = http;
-        Self(Some(if unsent.strong_count() > 0 {
-            Held::Task(driver.spawn())
+    /// Of a connection on which the head of a response came.
+    pub(super) fn new(http: Box<Http1>, pool: &Arc<Pool>) -> Self {
+        let held = if http.is_sent() {
+            Held::Own(http)
         } else {
-            Held::Own {
-                sender,
-                driver,
-                pool: Arc::clone(pool),
-            }
-        }))
+            let http = Arc::new(Mutex::new(*http));
+            let sending = Arc::clone(&http);
+            let task = tokio::task::spawn_local(async move {
+                if let Err(fault) = poll_fn(|context| lock(&sending).poll_send(context)).await {
+                    tracing::debug!(error = %fault, "the rest of a request was not sent");
+                }
+            });
+            Held::Shared(http, task.abort_handle())
+        };
+        Self {
+            held: Some(held),
+            pool: Arc::clone(pool),
+        }
     }
 
     /// The body of the response: all of it if it came together with the head, as small ones do. Then the connection
     /// is free at once, and nobody has to follow the body to its end.
-    pub(super) fn body(self, body: Incoming) -> Body {
-        use http_body::Body as _;
-        let mut leased = Leased {
-            first: None,
-            broken: None,
-            body,
-            lease: self,
-        };
-        if leased.body.is_end_stream() {
-            leased.lease.give_back();
-            return Body::Empty;
-        }
-        if let Some(Held::Own { driver, .. }) = &leased.lease.0 {
-            let body = Pin::new(&mut leased.body);
-            match driver.poll_brought(|context| body.poll_frame(context)) {
-                Poll::Ready(Some(Ok(frame))) if frame.is_data() && leased.body.is_end_stream() => {
-                    leased.lease.give_back();
-                    return frame.into_data().unwrap_or_default().into();
-                }
-                Poll::Ready(Some(Ok(first))) => leased.first = Some(first),
-                Poll::Ready(Some(Err(error))) => leased.broken = Some(Broken::Untold(error.into())),
-                Poll::Ready(None) | Poll::Pending => {}
+    pub(super) fn body(mut self) -> Body {
+        let (mut first, mut broken) = (None, None);
+        if let Some(Held::Own(http)) = &mut self.held {
+            match http.brought() {
+                Some(Ok(frame)) => first = Some(frame),
+                Some(Err(fault)) => broken = Some(Broken::Untold(fault.into())),
+                None => {}
             }
         }
-        Body::stream(leased)
-    }
-
-    /// Gives the connection back. It may have been closed since it brought the end of the response.
-    fn finish(&mut self) {
-        if let Some(Held::Own { driver, .. }) = &mut self.0 {
-            driver.catch_up(false);
+        self.release();
+        if self.held.is_none() && broken.is_none() {
+            match first.map(Frame::into_data) {
+                None => return Body::Empty,
+                Some(Ok(data)) => return data.into(),
+                Some(Err(frame)) => first = Some(frame),
+            }
         }
-        self.give_back();
+        Body::stream(Leased {
+            first,
+            broken,
+            lease: self,
+        })
     }
 
-    /// Gives the connection back, of which the last thing asked was to do what it can.
-    fn give_back(&mut self) {
-        match self.0.take() {
-            Some(Held::Own { sender, driver, pool }) => pool.put(Http1 { sender, driver }),
-            Some(Held::Task(task)) => task.abort(),
-            None => {}
+    /// Gives the connection back, or closes it, if there is nothing to come of the response.
+    fn release(&mut self) {
+        let complete = self.with(|http| matches!(http.incoming(), Framing::None));
+        if complete == Some(true) {
+            match self.held.take() {
+                Some(Held::Own(http)) => self.pool.put(http),
+                Some(Held::Shared(_, task)) => task.abort(),
+                None => {}
+            }
         }
     }
 
     fn close(&mut self) {
-        if let Some(Held::Task(task)) = self.0.take() {
+        if let Some(Held::Shared(_, task)) = self.held.take() {
             task.abort();
+        }
+    }
+
+    /// Works with the connection, if it is held still.
+    fn with<T>(&mut self, work: impl FnOnce(&mut Http1) -> T) -> Option<T> {
+        match self.held.as_mut()? {
+            Held::Own(http) => Some(work(http)),
+            Held::Shared(http, _) => Some(work(&mut lock(http))),
+        }
+    }
+
+    /// What is to come of the body.
+    fn hint(&self) -> SizeHint {
+        match &self.held {
+            Some(Held::Own(http)) => http.incoming().hint(),
+            Some(Held::Shared(http, _)) => lock(http).incoming().hint(),
+            None => SizeHint::with_exact(0),
         }
     }
 }
@@ -103,12 +117,16 @@ impl Drop for Lease {
     }
 }
 
+/// Never waits: all who come here are on one thread.
+fn lock(http: &Mutex<Http1>) -> MutexGuard<'_, Http1> {
+    http.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The body of a response, with the connection that it comes on.
 struct Leased {
     /// What was read of it already.
     first: Option<Frame<Bytes>>,
     broken: Option<Broken>,
-    body: Incoming,
     lease: Lease,
 }
 
@@ -143,33 +161,28 @@ impl http_body::Body for Leased {
             Some(Broken::Untold(error)) => return self.delay(error, context),
             None => {}
         }
-        let this = &mut *self;
-        let mut poll = |context: &mut Context<'_>| Pin::new(&mut this.body).poll_frame(context);
-        let poll = match &mut this.lease.0 {
-            Some(Held::Own { driver, .. }) => match driver.poll_brought(&mut poll) {
-                Poll::Pending => driver.poll(context, poll),
-                brought @ Poll::Ready(_) => brought,
-            },
-            Some(Held::Task(_)) | None => poll(context),
+        let Some(poll) = self.lease.with(|http| http.poll_frame(context)) else {
+            return Poll::Ready(None);
         };
         match poll {
-            Poll::Ready(Some(Err(error))) => {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Err(fault))) => {
                 self.lease.close();
-                return self.delay(error.into(), context);
+                self.delay(fault.into(), context)
             }
-            Poll::Ready(None) => self.lease.finish(),
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.lease.finish(),
-            _ => {}
+            Poll::Ready(frame) => {
+                self.lease.release();
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
         }
-        poll.map_err(BodyError::from)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.broken.is_none() && self.body.is_end_stream()
+        self.first.is_none() && self.broken.is_none() && self.lease.held.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
+        let mut hint = self.lease.hint();
         if let Some(first) = &self.first {
             let read = first.data_ref().map_or(0, Bytes::len) as u64;
             match hint.exact() {

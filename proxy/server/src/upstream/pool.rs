@@ -3,36 +3,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::driver::Driver;
-use crate::watched;
 use fairway_engine::body::Body;
 use fairway_engine::handlers::reverse_proxy::transport::KeepAlive;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 
-/// A connection that carries one request at a time.
-pub(super) struct Http1 {
-    pub(super) sender: http1::SendRequest<Body>,
-    pub(super) driver: Driver,
-}
-
-impl Http1 {
-    fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    fn catch_up(&mut self) {
-        let busy = !self.is_ready();
-        self.driver.catch_up(busy);
-    }
-
-    fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-}
+use super::http1::Http1;
+use crate::watched;
 
 /// A connection to send a request on.
 pub(super) enum Sender {
-    Http1(Http1),
+    Http1(Box<Http1>),
     Http2(http2::SendRequest<Body>),
 }
 
@@ -52,7 +32,7 @@ struct Connections {
 }
 
 struct Idle {
-    sender: Http1,
+    sender: Box<Http1>,
     /// In milliseconds of [`watched::recent`].
     since: u64,
 }
@@ -89,26 +69,23 @@ impl Pool {
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            idle[at].sender.catch_up();
             if idle[at].sender.is_closed() {
                 idle.remove(at);
-            } else if idle[at].sender.is_ready() {
+            } else {
                 // Those before it have been idle for longer.
                 let fits = self.keeps(idle[at].since, watched::soon());
                 return fits.then(|| Sender::Http1(idle.remove(at).sender));
             }
-            // Else it is still busy with the end of its last request.
         }
         None
     }
 
     /// Takes back a connection after its request. More than the limit may be idle until the next sweep: with more
     /// requests at once than the limit, each would else cost a new connection.
-    pub(super) fn put(&self, sender: Http1) {
-        if !self.keepalive.enabled || self.keepalive.max_idle_per_host == 0 || sender.is_closed() {
+    pub(super) fn put(&self, sender: Box<Http1>) {
+        if !self.keepalive.enabled || self.keepalive.max_idle_per_host == 0 || !sender.is_free() {
             return;
         }
-        sender.driver.rest();
         self.connections().idle.push(Idle {
             sender,
             since: watched::recent(),
@@ -133,12 +110,9 @@ impl Pool {
     /// Closes what has been idle for too long, and those beyond the limit that nobody used since `before`.
     pub(super) fn sweep(&self, before: u64, now: u64) {
         let mut connections = self.connections();
-        for idle in &mut connections.idle {
-            idle.sender.catch_up();
-        }
         connections
             .idle
-            .retain(|idle| !idle.sender.is_closed() && self.keeps(idle.since, now));
+            .retain_mut(|idle| !idle.sender.is_closed() && self.keeps(idle.since, now));
         let surplus = connections
             .idle
             .len()

@@ -268,10 +268,9 @@ fn an_upgrade_hands_over_the_connection() {
             .headers_mut()
             .insert("connection", "upgrade".parse().unwrap());
         request.headers_mut().insert("upgrade", "echo".parse().unwrap());
-        let mut response = upstreams.send(&dial, &Arc::default(), request).await.unwrap();
+        let response = upstreams.send(&dial, &Arc::default(), request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        let upgraded = hyper::upgrade::on(&mut response).await.unwrap();
-        let mut stream = hyper_util::rt::TokioIo::new(upgraded);
+        let mut stream = response.extensions().get::<Switched>().unwrap().take().unwrap();
         stream.write_all(b"ping").await.unwrap();
         let mut bytes = [0; 4];
         stream.read_exact(&mut bytes).await.unwrap();

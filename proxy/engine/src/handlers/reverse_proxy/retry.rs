@@ -139,6 +139,22 @@ impl<'p> Budget<'p> {
         self.start.elapsed().max(self.waited)
     }
 
+    /// When the try that is made now begins. To ask the clock is not cheap, so the first one begins with the budget.
+    pub(super) fn begins(&self) -> Instant {
+        if self.retries == 0 {
+            self.start
+        } else {
+            Instant::now()
+        }
+    }
+
+    /// Since the first try, the last of which took `latency` until it was answered.
+    pub(super) fn spent(&self, latency: Option<Duration>) -> Duration {
+        latency
+            .filter(|_| self.retries == 0)
+            .unwrap_or_else(|| self.elapsed())
+    }
+
     /// Whether there may be another try.
     pub(super) fn allows_another(&self) -> bool {
         !self.policy.is_none()
