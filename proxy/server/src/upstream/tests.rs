@@ -328,3 +328,123 @@ fn a_body_that_an_early_answer_leaves_unread_is_let_go() {
     });
     drop(end);
 }
+
+/// What a request gets from an upstream that answers with `answer`, and how many connections two of them take.
+fn ask_twice(method: &'static str, answer: &'static str) -> (Vec<Result<(u16, String), String>>, usize) {
+    let (told, numbers) = mpsc::channel();
+    let dial = upstream(move |number, mut stream| {
+        while head(&mut stream).is_some() {
+            let _ = told.send(number);
+            stream.write_all(answer.as_bytes()).unwrap();
+            if answer.contains("connection: close") {
+                break;
+            }
+        }
+    });
+    let answers = run(async |upstreams| {
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let sent = upstreams
+                .send(&dial, &Arc::default(), request(method, Body::Empty))
+                .await;
+            answers.push(match sent {
+                Ok(response) => Ok((response.status().as_u16(), text(response).await)),
+                Err(SendError::Exchange { source, .. }) => Err(source.to_string()),
+                Err(_) => Err("another error".into()),
+            });
+        }
+        answers
+    });
+    (answers, numbers.try_iter().max().unwrap_or_default() + 1)
+}
+
+#[track_caller]
+fn check_answer(method: &'static str, answer: &'static str, expected: (u16, &str), connections: usize) {
+    let (answers, used) = ask_twice(method, answer);
+    for found in answers {
+        let found = found.unwrap();
+        assert_eq!((found.0, &*found.1), expected, "{answer:?}");
+    }
+    assert_eq!(used, connections, "{answer:?}");
+}
+
+#[test]
+fn interim_answers_are_passed_over() {
+    let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n\
+                  HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+    check_answer("GET", answer, (200, "hi"), 1);
+}
+
+#[test]
+fn some_answers_have_no_body_whatever_they_say() {
+    check_answer(
+        "HEAD",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+        (200, ""),
+        1,
+    );
+    check_answer(
+        "HEAD",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        (200, ""),
+        1,
+    );
+    check_answer("GET", "HTTP/1.1 204 No Content\r\n\r\n", (204, ""), 1);
+    check_answer(
+        "GET",
+        "HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n",
+        (304, ""),
+        1,
+    );
+}
+
+#[test]
+fn a_connection_that_said_too_much_is_not_used_again() {
+    let answer =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+    check_answer("GET", answer, (200, "hi"), 2);
+    check_answer(
+        "HEAD",
+        "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        (200, ""),
+        2,
+    );
+}
+
+#[test]
+fn a_connection_is_closed_where_the_answer_says_so() {
+    check_answer(
+        "GET",
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi",
+        (200, "hi"),
+        2,
+    );
+    check_answer(
+        "GET",
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end",
+        (200, "to the end"),
+        2,
+    );
+}
+
+#[test]
+fn answers_that_contradict_themselves_are_refused() {
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "the upstream switched protocols without being asked to",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nhi",
+            "the upstream's response is not valid: its content lengths differ",
+        ),
+        (
+            "SSH-2.0-OpenSSH\r\n",
+            "the upstream's response is not valid: its version",
+        ),
+    ] {
+        let (answers, connections) = ask_twice("GET", answer);
+        assert_eq!(answers, [Err(expected.to_owned()), Err(expected.to_owned())]);
+        assert_eq!(connections, 2);
+    }
+}
