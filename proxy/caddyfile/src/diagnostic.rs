@@ -1,5 +1,6 @@
 //! What is wrong with a text, where, and how to put it right.
 
+mod codes;
 mod render;
 
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::sync::Arc;
 use crate::source::Span;
 use crate::token::{ImportStep, Token};
 use crate::tree::Segment;
+
+pub use codes::CODES;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +24,7 @@ pub enum Severity {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Diagnostic {
-    /// A stable name of this kind of mistake, in kebab case.
+    /// A stable name of this kind of mistake, in kebab case: one of [`CODES`].
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,
@@ -104,6 +107,16 @@ impl Diagnostic {
     /// Says through which imports the place was reached.
     pub fn imported(mut self, imports: Option<Arc<ImportStep>>) -> Self {
         self.imports = imports;
+        self
+    }
+
+    /// The same of other places, such as those of the file in which the text is written down.
+    pub fn moved(mut self, place: &dyn Fn(&Span) -> Span) -> Self {
+        self.span = place(&self.span);
+        for (span, _) in &mut self.context {
+            *span = place(span);
+        }
+        self.imports = self.imports.map(|step| step.moved(place));
         self
     }
 

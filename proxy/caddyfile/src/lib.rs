@@ -34,7 +34,7 @@ mod token;
 mod tree;
 
 pub use args::Args;
-pub use diagnostic::{Diagnostic, Located, Severity};
+pub use diagnostic::{CODES, Diagnostic, Located, Severity};
 pub use format::format;
 pub use options::{Environment, Files, Library, Limits, Nothing, Options};
 pub use origin::{Origin, Tier};

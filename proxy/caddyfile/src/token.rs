@@ -144,4 +144,21 @@ impl ImportStep {
     pub fn chain(&self) -> impl Iterator<Item = &ImportStep> {
         std::iter::successors(Some(self), |step| step.parent.as_deref())
     }
+
+    /// The same at other places.
+    pub(crate) fn moved(&self, place: &dyn Fn(&Span) -> Span) -> Arc<Self> {
+        let steps: Vec<&Self> = self.chain().collect();
+        let outside_in = steps.into_iter().rev();
+        let moved = outside_in.fold(None, |parent, step| {
+            Some(Arc::new(Self {
+                span: place(&step.span),
+                name: step.name.clone(),
+                kind: step.kind,
+                parent,
+                target: Arc::clone(&step.target),
+                depth: step.depth,
+            }))
+        });
+        moved.expect("a chain has at least the step that it begins with")
+    }
 }
