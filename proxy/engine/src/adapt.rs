@@ -22,9 +22,10 @@ mod storage;
 pub(crate) mod tenancy;
 pub(crate) mod trust_pool;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use fairway_caddyfile::{Diagnostic, Options, Source};
+use fairway_caddyfile::{Diagnostic, Options, Source, Span};
 
 use crate::config::Config;
 
@@ -56,6 +57,23 @@ impl Adapted {
 /// Adapts a Caddyfile. Never fails, never panics; the work is bounded by the limits of the options.
 pub fn adapt(source: Arc<Source>, options: &Options<'_>) -> Adapted {
     servers::adapt(source, options)
+}
+
+/// Diagnostics in the order of the text. A line that several sites import is told of once.
+fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.source.name().to_owned(), diagnostic.span.start));
+    let mut told = HashSet::new();
+    diagnostics.retain(|diagnostic| {
+        let Span { source, start, end } = &diagnostic.span;
+        told.insert((
+            Arc::as_ptr(source),
+            *start,
+            *end,
+            diagnostic.code,
+            diagnostic.message.clone(),
+        ))
+    });
+    diagnostics
 }
 
 #[cfg(test)]

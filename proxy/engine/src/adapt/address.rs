@@ -63,7 +63,11 @@ impl Address {
                 return Err(Diagnostic::error("invalid-address", key, message)
                     .help(format!("write `{instead}://`; WebSockets are served as well")));
             }
-            _ => return refuse(format!("the scheme {scheme}:// is not supported")),
+            _ => {
+                let message = format!("the scheme {scheme}:// is not supported");
+                let help = "write `http://` or `https://`, or leave it out";
+                return Err(Diagnostic::error("invalid-address", key, message).help(help));
+            }
         }
         Ok(Self {
             original: original.into(),

@@ -12,7 +12,7 @@ use fairway_caddyfile::{
 use super::scope::{Scope, Shared};
 use super::servers::site::Site as ReadSite;
 use super::servers::{flatten, remove_directives_as_addresses};
-use super::{GlobalOptions, SiteValue, options, shorthand, tenancy};
+use super::{GlobalOptions, SiteValue, options, shorthand, sorted, tenancy};
 use crate::cluster::Cluster;
 use crate::config::{Errors, Policy, Route, TlsConnectionPolicy, Written};
 
@@ -227,11 +227,6 @@ fn site(written: &WrittenSite, shared: &mut Shared) -> Site {
         }
     }
     site
-}
-
-fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.source.name().to_owned(), diagnostic.span.start));
-    diagnostics
 }
 
 #[cfg(test)]

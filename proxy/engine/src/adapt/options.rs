@@ -387,7 +387,7 @@ mod tests {
         refuse("filesystem x s3", "not-yet", files);
         let ech = "Caddyfile:2:1: `ech` needs the name that is shown in the open";
         refuse("ech", "missing-argument", ech);
-        let port = "Caddyfile:2:11: `http` is no whole number of the right size";
+        let port = "Caddyfile:2:11: `http` is no whole number";
         refuse("http_port http", "invalid-value", port);
         refuse(
             "http_port",

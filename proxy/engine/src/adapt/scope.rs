@@ -321,17 +321,77 @@ fn files_of(segments: &[Segment]) -> BTreeSet<String> {
 fn find(segment: &Segment) -> Result<&'static Directive, Diagnostic> {
     let name = segment.name.text.as_str();
     let Some(directive) = DIRECTIVES.iter().find(|directive| directive.name == name) else {
-        let known = DIRECTIVES.iter().map(|directive| directive.name);
-        return Err(Diagnostic::error(
-            "unknown-directive",
-            segment,
-            format!("there is no directive `{name}`"),
-        )
-        .label("not known here")
-        .did_you_mean(suggest(name, known)));
+        let message = format!("there is no directive `{name}`");
+        let diagnostic = Diagnostic::error("unknown-directive", segment, message).label("not known here");
+        return Err(match instead(name) {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic.did_you_mean(suggest(name, DIRECTIVES.iter().map(|known| known.name))),
+        });
     };
     Ok(directive)
 }
+
+/// What to write in place of something that is no mistyped directive: a word of another server, or another part of a
+/// Caddyfile.
+fn instead(name: &str) -> Option<String> {
+    if name.starts_with('/') {
+        return Some(format!(
+            "the directive comes first, and then the path: `respond {name} …`"
+        ));
+    }
+    let is_address = name.contains("://")
+        || name.starts_with(':')
+        || name.contains('.') && !name.contains(['/', '{']) && !name.ends_with('.');
+    if is_address {
+        return Some("an address begins a site of its own; close the one before with `}`".into());
+    }
+    let (_, help) = ELSEWHERE.iter().find(|(word, _)| *word == name)?;
+    Some((*help).into())
+}
+
+/// Words of other servers, and of the first Caddy.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("add_header", "write `header NAME VALUE`"),
+    (
+        "allow",
+        "write a matcher `@name remote_ip RANGE`, and `abort` what it does not match",
+    ),
+    ("auth_basic", "write `basic_auth { … }`"),
+    (
+        "deny",
+        "write a matcher `@name remote_ip RANGE`, and `abort @name`",
+    ),
+    ("error_page", "write `handle_errors STATUS { … }`"),
+    ("errors", "write `handle_errors { … }`"),
+    ("fastcgi", "write `php_fastcgi UPSTREAM`"),
+    ("fastcgi_pass", "write `php_fastcgi UPSTREAM`"),
+    ("gzip", "write `encode gzip`"),
+    (
+        "if",
+        "write a matcher `@name …`, and the name behind the directive",
+    ),
+    ("index", "write `file_server { index … }`"),
+    ("limits", "write `request_body { max_size … }`"),
+    (
+        "listen",
+        "the address in front of the site says where it is served",
+    ),
+    ("location", "write `handle PATH { … }`"),
+    ("proxy", "write `reverse_proxy UPSTREAM`"),
+    ("proxy_pass", "write `reverse_proxy UPSTREAM`"),
+    (
+        "proxy_set_header",
+        "write `header_up NAME VALUE` into the block of `reverse_proxy`",
+    ),
+    ("return", "write `redir TARGET` or `respond STATUS`"),
+    ("server", "the address of a site stands in front of its `{`"),
+    ("server_name", "the address in front of the site says its name"),
+    ("ssl_certificate", "write `tls CERT KEY`"),
+    (
+        "websocket",
+        "write `reverse_proxy UPSTREAM`, which passes WebSockets on",
+    ),
+];
 
 /// What the tests of single directives share: nothing said before.
 #[cfg(test)]

@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 
 use super::address::{Address, Ports};
 use super::scope::Shared;
-use super::{Adapted, SiteValue, https, logs as loggers, options, pki, shorthand};
+use super::{Adapted, SiteValue, https, logs as loggers, options, pki, shorthand, sorted};
 use crate::config::{Config, Http, Server};
 use crate::directives::DIRECTIVES;
 use build::Builder;
@@ -62,12 +62,9 @@ pub(super) fn adapt(source: Arc<Source>, options: &Options<'_>) -> Adapted {
         shared.side_files.collect(&site.block.segments, options.files);
     }
     let config = config(file, &mut shared);
-    shared
-        .diagnostics
-        .sort_by_key(|diagnostic| (diagnostic.span.source.name().to_owned(), diagnostic.span.start));
     Adapted {
         config,
-        diagnostics: shared.diagnostics,
+        diagnostics: sorted(shared.diagnostics),
     }
 }
 

@@ -101,12 +101,18 @@ pub(crate) fn size(args: &mut Args<'_>) -> Result<u64, Diagnostic> {
 /// The only argument, a whole number.
 pub(crate) fn number<N: FromStr>(args: &mut Args<'_>) -> Result<N, Diagnostic> {
     let token = single(args, "a number")?;
-    token
-        .text
-        .strip_prefix('+')
-        .unwrap_or(&token.text)
-        .parse()
-        .map_err(|_| invalid(token, "is no whole number of the right size"))
+    let digits = token.text.strip_prefix('+').unwrap_or(&token.text);
+    digits.parse().map_err(|_| {
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        invalid(
+            token,
+            if is_number {
+                "is too large"
+            } else {
+                "is no whole number"
+            },
+        )
+    })
 }
 
 /// The only argument, a ratio between 0 and 1 and neither of them.

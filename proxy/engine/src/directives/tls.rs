@@ -89,7 +89,8 @@ impl Tls {
             email if email.contains('@') => put(self.acme(), "email", email),
             _ => {
                 let why = "is neither `internal` nor `force_automate` nor an email address";
-                return Err(invalid(word, why));
+                let help = "the file of a certificate is followed by that of its key: `tls CERT KEY`";
+                return Err(invalid(word, why).help(help));
             }
         }
         Ok(())

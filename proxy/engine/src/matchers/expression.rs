@@ -151,13 +151,27 @@ impl Config {
         on_large_stack(move || program::compile(&expr, &name))
             .and_then(|compiled| compiled)
             .map(Expression)
-            .map_err(|message| CompileError::new(message).within("expression"))
+            .map_err(|message| CompileError::new(in_words(message)).within("expression"))
     }
 
     /// Its strings; see [`program::texts`].
     fn texts(&self) -> Result<Vec<String>, String> {
         let expr = self.expr.clone();
         on_large_stack(move || program::texts(&expr))
+    }
+}
+
+/// What the parser says about a text that is no expression; the rest is plain already.
+fn in_words(message: String) -> String {
+    let Some(what) = message.strip_prefix("Syntax error: ") else {
+        return message;
+    };
+    // A list of all that could stand there helps nobody.
+    let what = what.split(" expecting ").next().unwrap_or(what);
+    if what.contains("'<EOF>'") {
+        "the expression ends where something must follow".into()
+    } else {
+        format!("the expression cannot be read: {what}")
     }
 }
 

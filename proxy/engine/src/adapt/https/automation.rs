@@ -214,6 +214,21 @@ fn subjects_of(site: &SiteFacts, http_port: u16) -> Vec<String> {
     hosts.into_iter().collect()
 }
 
+/// What a host that nothing can have may be meant to be.
+fn odd(host: &str) -> Option<&'static str> {
+    if host.starts_with('(') || host.ends_with(')') {
+        Some("the name of a snippet has no spaces: `(name) { … }`")
+    } else if host.starts_with('&') {
+        Some("a named route is written `&(name) { … }`")
+    } else if host.starts_with('[') != host.ends_with(']') {
+        Some("an IPv6 address stands between `[` and `]`")
+    } else if host.contains(char::is_whitespace) {
+        Some("an address has no spaces; several stand apart, with commas between them")
+    } else {
+        None
+    }
+}
+
 /// If a policy without issuers is for public and internal names, takes the internal ones out, into one of their own.
 fn split_internal(draft: &mut Draft, site: &SiteFacts, mistakes: &mut Vec<Diagnostic>) -> Option<Draft> {
     let policy = &mut draft.policy;
@@ -230,10 +245,9 @@ fn split_internal(draft: &mut Draft, site: &SiteFacts, mistakes: &mut Vec<Diagno
             && let Some(key) = site.keys.iter().find(|key| key.host == *subject)
         {
             let message = format!("there can be no certificate for `{subject}`");
-            mistakes.push(
-                Diagnostic::error("invalid-address", &key.span, message)
-                    .help("write `http://` in front of it, or `auto_https off` into the global options"),
-            );
+            let help = odd(subject)
+                .unwrap_or("write `http://` in front of it, or `auto_https off` into the global options");
+            mistakes.push(Diagnostic::error("invalid-address", &key.span, message).help(help));
         }
         if subjects::is_public(subject, policy.on_demand) {
             public.push(subject.clone());

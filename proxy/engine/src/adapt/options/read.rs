@@ -171,6 +171,12 @@ fn order(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
     if !DIRECTIVES.iter().any(|known| known.name == directive.text) {
         at = directive;
     }
+    if let Position::Before(anchor) | Position::After(anchor) = &position
+        && *anchor == directive.text
+    {
+        let message = format!("`{anchor}` cannot stand before or after itself");
+        return Err(Diagnostic::error("invalid-value", at, message));
+    }
     shared.order.apply(&directive.text, &position).map_err(|message| {
         let suggestion = suggest(&at.text, shared.order.0.iter().copied());
         Diagnostic::error("unknown-directive", at, message).did_you_mean(suggestion)

@@ -256,7 +256,10 @@ fn addresses_must_go_together() {
         "https://a.test:8080, http://b.test:8080 {\n}",
         &["1:22: `http://b.test:8080` is HTTP, but `:8080` serves HTTPS"],
     );
-    check_refused("ftp://a.test {\n}", &["1:1: the scheme ftp:// is not supported"]);
+    check_refused(
+        "ftp://a.test {\n}",
+        &["1:1: the scheme ftp:// is not supported; write `http://` or `https://`, or leave it out"],
+    );
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn mistakes_are_told() {
     );
     refuse(
         "tls x",
-        "Caddyfile:2:5: `x` is neither `internal` nor `force_automate` nor an email address",
+        "Caddyfile:2:5: `x` is neither `internal` nor `force_automate` nor an email address; the file of a certificate is followed by that of its key: `tls CERT KEY`",
     );
     refuse(
         "tls a b c",
