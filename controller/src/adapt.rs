@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli;
-use crate::{envfile, load, stdout, validate};
+use crate::{diagnostics, envfile, load, stdout, validate};
 
 /// Prints the JSON to standard output; mistakes and warnings go to standard error.
 pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
@@ -16,9 +16,9 @@ pub(crate) fn adapt(args: &cli::Adapt) -> anyhow::Result<()> {
         envfile: Vec::new(),
     };
     let loaded = load::load(&config)?;
-    load::print(&loaded.warnings);
+    diagnostics::print(&loaded.warnings, args.format);
     if args.validate {
-        validate::check(&loaded.config)?;
+        validate::check(&loaded)?;
     }
     let mut json = Vec::new();
     if args.pretty {

@@ -12,6 +12,23 @@ pub(crate) struct Cli {
     pub verb: Verb,
 }
 
+impl Verb {
+    /// How failures are printed.
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Verb::Adapt(Adapt { format, .. })
+            | Verb::Validate(Validate { format, .. })
+            | Verb::Fmt(Fmt { format, .. })
+            | Verb::Render { format, .. } => *format,
+            // Its format is that of the answer.
+            // `--format` of the last is that of its answer.
+            Verb::Run(_) | Verb::Crd | Verb::Version | Verb::Completion { .. } | Verb::Explain(_) => {
+                Format::Text
+            }
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Serve a config, a folder of manifests or a cluster until told to stop
@@ -24,11 +41,16 @@ pub(crate) enum Verb {
     Run(Run),
     /// Print the JSON that a Caddyfile means
     Adapt(Adapt),
-    /// Tell whether a config could be served, without serving it
-    Validate(Config),
-    /// Format a Caddyfile
+    /// Tell whether a config or Kubernetes manifests could be served, without serving them
     ///
-    /// Prints the formatted text; exits with 1 if the file was not formatted, so that a pipeline can check it.
+    /// Of manifests (`.yaml` and `.yml` files, folders of them, or standard input that begins as one), the Caddyfiles in
+    /// CaddyRoutes and in the annotations of Ingresses are judged, and places are told in the YAML. What other files
+    /// define has to be named along with them.
+    Validate(Validate),
+    /// Format a Caddyfile, or the Caddyfiles in Kubernetes manifests
+    ///
+    /// Prints the formatted text; exits with 1 if the file was not formatted, so that a pipeline can check it. Of
+    /// manifests, only the Caddyfiles in CaddyRoutes and in the annotations of Ingresses change.
     Fmt(Fmt),
     /// Print the merged config that a folder of Kubernetes manifests becomes
     ///
@@ -38,6 +60,9 @@ pub(crate) enum Verb {
         /// The folder; `.yaml`, `.yml` and `.json` files in it and below are read
         #[arg(long, value_name = "DIR")]
         manifests: PathBuf,
+        /// How to print what is wrong
+        #[arg(long, value_enum, default_value_t = Format::Text, long_help = FORMAT_HELP)]
+        format: Format,
     },
     /// Tell which object and which line answers a request
     ///
@@ -66,6 +91,15 @@ pub(crate) enum Verb {
     },
 }
 
+/// What `--format` means to a verb that tells of mistakes.
+const FORMAT_HELP: &str = "\
+How to print what is wrong
+
+Either goes to standard error. As JSON, each line is an object: severity, code, message, help, file, start and end, \
+notes, related (other places), imports (the innermost first). A place has a line and a column in characters, both \
+counted from 1; utf16, the column in UTF-16 units counted from 0, as the Language Server Protocol has it; and byte, \
+counted from 0 in the file. What is not known is left out";
+
 /// Which config.
 #[derive(Debug, Args)]
 pub(crate) struct Config {
@@ -78,6 +112,17 @@ pub(crate) struct Config {
     /// Files of KEY=VALUE lines that add to the environment
     #[arg(long, value_name = "FILE")]
     pub envfile: Vec<PathBuf>,
+}
+
+impl Config {
+    /// The same with another file; what was added to the environment is there already.
+    pub(crate) fn with(&self, file: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            adapter: self.adapter,
+            envfile: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -169,6 +214,21 @@ pub(crate) struct Adapt {
     /// Check as well that it could be served
     #[arg(long)]
     pub validate: bool,
+    /// How to print what is wrong
+    #[arg(long, value_enum, default_value_t = Format::Text, long_help = FORMAT_HELP)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub config: Config,
+    /// Files, and folders of manifests, in place of --config; `-` is standard input
+    #[arg(value_name = "FILE", conflicts_with = "file")]
+    pub files: Vec<PathBuf>,
+    /// How to print what is wrong
+    #[arg(long, value_enum, default_value_t = Format::Text, long_help = FORMAT_HELP)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +245,9 @@ pub(crate) struct Fmt {
     /// Print what would change: `-` before lines as they are, `+` before lines as they should be
     #[arg(short, long)]
     pub diff: bool,
+    /// How to print what is wrong
+    #[arg(long, value_enum, default_value_t = Format::Text, long_help = FORMAT_HELP)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]

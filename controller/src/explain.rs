@@ -16,7 +16,7 @@ use fairway_engine::matchers::ingress_path;
 
 use crate::cli::{self, Format};
 use crate::endpoints::Endpoints;
-use crate::manifests::{Manifests, Place};
+use crate::manifests::Manifests;
 use crate::objects::Key;
 use crate::render::Renderer;
 use crate::snapshot::Snapshot;
@@ -84,9 +84,7 @@ fn of_manifests(folder: &Path, asked: &Asked, format: Format) -> anyhow::Result<
     let verdict = verdict.context("the object that answers has no verdict")?;
     let object = Object {
         verdict: &rendered.verdicts[verdict],
-        place: manifests
-            .place(kind, &key)
-            .map(|place| skip_comments(place).to_string()),
+        place: manifests.first_line(kind, &key).map(|place| place.to_string()),
         field,
     };
     let main = format!("{kind} {key}");
@@ -197,16 +195,6 @@ fn nobody(asked: &Asked, listener: &Listener, config: &Config) -> anyhow::Error 
         }
     };
     anyhow::anyhow!("nothing answers {url}{hint}")
-}
-
-/// The line on which the object begins, below the comments on it.
-fn skip_comments(place: &Place) -> Place {
-    let mut place = place.clone();
-    let text = std::fs::read_to_string(&place.file).unwrap_or_default();
-    let mut lines = text.lines().skip(place.line.saturating_sub(1));
-    let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    place.line += lines.position(|line| !is_comment(line)).unwrap_or(0);
-    place
 }
 
 fn print(report: &Report<'_>, format: Format) -> anyhow::Result<()> {

@@ -1,38 +1,99 @@
-//! `fairway fmt`: the layout of `caddy fmt`.
+//! `fairway fmt`: the layout of `caddy fmt`, also of the Caddyfiles in manifests.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use crate::cli;
+use crate::cli::{self, Format};
+use crate::diagnostics::{self, About, Summary};
+use crate::embedded::{self, Reformatted};
+use crate::manifests::is_manifest;
 use crate::{load, stdout};
+
+/// The code of a text that is not formatted.
+const UNFORMATTED: &str = "not-formatted";
 
 /// Formats a file as the flags say.
 pub(crate) fn fmt(args: &cli::Fmt) -> anyhow::Result<()> {
     let named = args.file.as_deref().or(args.config.as_deref());
     let (path, text) = load::read(named)?;
-    let formatted = fairway_caddyfile::format(&text);
+    let (formatted, left) = if is_manifest(path.as_deref(), &text) {
+        manifests(&text)
+    } else {
+        (fairway_caddyfile::format(&text), Vec::new())
+    };
     let file = path.as_deref();
+    let name = file.map_or("-".to_owned(), |path| path.display().to_string());
     if let (true, Some(path)) = (args.overwrite, file) {
         if text != formatted {
             replace(path, &formatted).with_context(|| format!("writing {}", path.display()))?;
         }
-        return Ok(());
-    }
-    let output = if args.diff {
-        diff(&text, &formatted)
     } else {
-        formatted.clone()
-    };
-    stdout::print(output)?;
+        let output = if args.diff {
+            diff(&text, &formatted)
+        } else {
+            formatted.clone()
+        };
+        stdout::print(output)?;
+    }
+    let is_left = !left.is_empty();
+    for (line, object) in left {
+        let message = format!("{object} is not formatted, and cannot be as it is written");
+        let help = "write it as a block below `|`";
+        report(&name, line, &message, Some(help), args.format);
+    }
     match first_difference(&text, &formatted) {
-        Some(line) if file.is_some() => bail!(
-            "{}:{line}: the file is not formatted; --overwrite formats it in place",
-            file.unwrap_or(Path::new("")).display()
-        ),
+        Some(line) if file.is_some() && !args.overwrite => {
+            let help = "--overwrite formats it in place";
+            if args.format == Format::Json {
+                report(&name, line, "the file is not formatted", Some(help), args.format);
+            }
+            Err(Summary(format!("{name}:{line}: the file is not formatted; {help}")).into())
+        }
+        _ if is_left => Err(Summary(format!("{name} is not formatted")).into()),
         _ => Ok(()),
     }
+}
+
+fn report(name: &str, line: usize, message: &str, help: Option<&str>, format: Format) {
+    let about = About {
+        severity: "error",
+        code: UNFORMATTED,
+        message,
+        help,
+        at: Some((name, line)),
+        ..About::default()
+    };
+    diagnostics::print_about(&about, format);
+}
+
+/// Formats the Caddyfiles in manifests and keeps every other byte. Those that have to stay as they are come with it:
+/// the line on which each begins, and its name.
+fn manifests(text: &str) -> (String, Vec<(usize, String)>) {
+    let mut formatted = text.to_owned();
+    let mut left = Vec::new();
+    // From the end, so that what comes before stays where it is.
+    for embedded in embedded::find(text).iter().rev() {
+        let new = fairway_caddyfile::format(&embedded.text);
+        if !embedded.is_caddyfile() || new.trim_end() == embedded.text.trim_end() {
+            continue;
+        }
+        // How a text ends is said by how it is written.
+        let new = if embedded.text.ends_with('\n') {
+            &*new
+        } else {
+            new.trim_end()
+        };
+        match embedded.scalar.replace(new) {
+            Reformatted::Bytes(range, new) => formatted.replace_range(range, &new),
+            Reformatted::NotHere => {
+                let line = text[..embedded.scalar.start].matches('\n').count() + 1;
+                left.insert(0, (line, embedded.name.clone()));
+            }
+        }
+    }
+    (formatted, left)
 }
 
 /// Writes a new file beside the old one and puts it in its place, so that nothing is lost midway.

@@ -11,6 +11,7 @@ use fairway_engine::config::Config;
 use fairway_server::tls;
 
 use crate::cli::{self, Adapter};
+use crate::diagnostics::Broken;
 
 /// A config, and where it came from.
 #[derive(Debug)]
@@ -25,13 +26,19 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        let name = self.path.as_deref().unwrap_or(Path::new("standard input"));
+        name.display().to_string()
+    }
+
     /// Whether it serves the same as another.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.certificates == other.certificates && self.config == other.config
     }
 }
 
-/// Reads the config that the flags name. The mistakes of a Caddyfile are printed, all of them.
+/// Reads the config that the flags name. The mistakes of a Caddyfile are in the error, all of them: [`Broken`].
 pub(crate) fn load(args: &cli::Config) -> anyhow::Result<Loaded> {
     load_seen(args, &mut Seen::default())
 }
@@ -45,6 +52,15 @@ pub(crate) fn load_seen(args: &cli::Config, seen: &mut Seen) -> anyhow::Result<L
         seen.note(Path::new("Caddyfile"));
     }
     let (path, text) = read(args.file.as_deref())?;
+    make(args, path, text, seen)
+}
+
+/// [`load`] of standard input that was read already.
+pub(crate) fn load_text(args: &cli::Config, text: String) -> anyhow::Result<Loaded> {
+    make(args, None, text, &mut Seen::default())
+}
+
+fn make(args: &cli::Config, path: Option<PathBuf>, text: String, seen: &mut Seen) -> anyhow::Result<Loaded> {
     let is_caddyfile = match args.adapter {
         Some(Adapter::Caddyfile) => true,
         None => args.file.is_none() || path.as_deref().is_some_and(is_named_caddyfile),
@@ -119,21 +135,12 @@ fn adapt(path: Option<PathBuf>, text: String, seen: &mut Seen) -> anyhow::Result
     };
     let adapted = fairway_engine::adapt(source, &options);
     if adapted.has_errors() {
-        print(&adapted.diagnostics);
-        let count = adapted
-            .diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.is_error())
-            .count();
-        let mistakes = if count == 1 {
-            "one mistake".to_owned()
-        } else {
-            format!("{count} mistakes")
-        };
-        bail!(
-            "{mistakes} in {}",
-            path.as_deref().unwrap_or(Path::new("standard input")).display()
-        );
+        let name = path.as_deref().unwrap_or(Path::new("standard input"));
+        return Err(Broken {
+            name: name.display().to_string(),
+            diagnostics: adapted.diagnostics,
+        }
+        .into());
     }
     Ok(Loaded {
         config: adapted.config,
@@ -163,13 +170,6 @@ fn parse_json(path: Option<PathBuf>, text: &str) -> anyhow::Result<Loaded> {
         path,
         certificates: 0,
     })
-}
-
-/// Prints diagnostics to standard error, each with its excerpt.
-pub(crate) fn print(diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
-        eprintln!("{}\n", diagnostic.render());
-    }
 }
 
 /// The process's own environment, and files that it remembers.

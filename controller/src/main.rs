@@ -7,10 +7,14 @@
 
 mod adapt;
 mod admin;
+mod blame;
+mod check_manifests;
 mod cli;
 mod cluster;
 mod control;
 mod crd;
+mod diagnostics;
+mod embedded;
 mod endpoints;
 mod envfile;
 mod explain;
@@ -41,10 +45,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    let format = cli.verb.format();
     let done = match cli.verb {
         cli::Verb::Run(args) if args.is_of_objects() => run_objects::run(&args),
         cli::Verb::Run(args) => run::run(&args),
-        cli::Verb::Render { manifests } => render_manifests::render(&manifests),
+        cli::Verb::Render { manifests, format } => render_manifests::render(&manifests, format),
         cli::Verb::Explain(args) => explain::explain(&args),
         cli::Verb::Adapt(args) => adapt::adapt(&args),
         cli::Verb::Validate(args) => validate::validate(&args),
@@ -62,11 +67,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The chain in one line; a report of diagnostics was printed already and leaves nothing to say.
-            let text = format!("{error:#}");
-            if !text.is_empty() {
-                eprintln!("Error: {text}");
-            }
+            diagnostics::print_failure(&error, format);
             ExitCode::FAILURE
         }
     }

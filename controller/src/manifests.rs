@@ -29,6 +29,24 @@ pub(crate) struct Manifests {
     objects: Objects,
 }
 
+/// A file of manifests that was named on the command line, or standard input.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// None for standard input.
+    pub path: Option<PathBuf>,
+    pub text: String,
+}
+
+impl Given {
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => "-".to_owned(),
+        }
+    }
+}
+
 type Objects = BTreeMap<(&'static str, Key), Entry>;
 
 /// An object and where it stands.
@@ -99,22 +117,34 @@ impl Manifests {
 
     /// Reads the folder as it is now. Fails only if it cannot be listed.
     pub(crate) fn read(&mut self) -> anyhow::Result<(Snapshot, Vec<Problem>)> {
-        let mut files = Vec::new();
-        list(&self.folder, DEPTH, &mut files)?;
-        files.sort();
+        let files = files(&self.folder)?;
+        Ok(self.reading(|reading| files.iter().for_each(|file| reading.file(file))))
+    }
+
+    /// Reads texts in place of the files of a folder.
+    pub(crate) fn of(given: &[Given]) -> (Self, Snapshot, Vec<Problem>) {
+        let read = |reading: &mut Reading<'_>| {
+            for given in given {
+                reading.text(Path::new(&given.name()), &given.text);
+            }
+        };
+        let mut manifests = Self::new(Path::new(""));
+        let (snapshot, problems) = manifests.reading(read);
+        (manifests, snapshot, problems)
+    }
+
+    fn reading(&mut self, read: impl FnOnce(&mut Reading<'_>)) -> (Snapshot, Vec<Problem>) {
         let mut reading = Reading {
             before: &self.objects,
             objects: Objects::new(),
             problems: Vec::new(),
         };
-        for file in &files {
-            reading.file(file);
-        }
+        read(&mut reading);
         let Reading {
             objects, problems, ..
         } = reading;
         self.objects = objects;
-        Ok((self.snapshot(), problems))
+        (self.snapshot(), problems)
     }
 
     /// Where an object stands.
@@ -122,6 +152,17 @@ impl Manifests {
         let kind = KINDS.iter().find(|known| known.name == kind)?;
         let entry = self.objects.get(&(kind.name, key.clone()))?;
         Some(&entry.place)
+    }
+
+    /// The line on which an object begins, below the comments on it.
+    pub(crate) fn first_line(&self, kind: &str, key: &Key) -> Option<Place> {
+        let kind = KINDS.iter().find(|known| known.name == kind)?;
+        let entry = self.objects.get(&(kind.name, key.clone()))?;
+        let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+        let above = entry.text.lines().position(|line| !is_comment(line));
+        let mut place = entry.place.clone();
+        place.line += above.unwrap_or(0);
+        Some(place)
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -159,8 +200,12 @@ impl Reading<'_> {
                 return self.keep_all_of(file);
             }
         };
+        self.text(file, &text);
+    }
+
+    fn text(&mut self, file: &Path, text: &str) {
         let mut unnamed = false;
-        for (line, document) in documents(&text) {
+        for (line, document) in documents(text) {
             unnamed |= self.document(file, line, document).is_none();
         }
         if unnamed {
@@ -256,11 +301,12 @@ impl Reading<'_> {
             .map_or(line, |location| line + location.line() as usize - 1);
         let error = error.to_string();
         let first = error.lines().next().unwrap_or_default();
-        self.problem(
-            file,
-            at,
-            format!("{what} cannot be read, and stays as it was: {first}"),
-        );
+        let stays = if self.before.is_empty() {
+            ""
+        } else {
+            ", and stays as it was"
+        };
+        self.problem(file, at, format!("{what} cannot be read{stays}: {first}"));
     }
 
     fn problem(&mut self, file: &Path, line: usize, message: String) {
@@ -361,7 +407,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// The documents of a file and the lines on which they begin, counted from 1.
-fn documents(text: &str) -> Vec<(usize, &str)> {
+pub(crate) fn documents(text: &str) -> Vec<(usize, &str)> {
     let mut documents = Vec::new();
     let (mut start, mut line, mut at) = (0, 1, 0);
     for (number, content) in text.split_inclusive('\n').enumerate() {
@@ -391,6 +437,36 @@ fn read(file: &Path) -> anyhow::Result<String> {
     );
     let bytes = std::fs::read(file).context("reading the file")?;
     String::from_utf8(bytes).context("the file is not UTF-8 text")
+}
+
+/// The manifests in a folder and those below it, sorted.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    list(folder, DEPTH, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+/// Whether a text is one of manifests: by its name, or if that does not tell by how it begins.
+pub(crate) fn is_manifest(path: Option<&Path>, text: &str) -> bool {
+    let is_named = |wanted: &[&str]| {
+        let extension = path.and_then(Path::extension);
+        extension.is_some_and(|it| wanted.iter().any(|wanted| it == *wanted))
+    };
+    if is_named(&["yaml", "yml"]) {
+        return true;
+    }
+    if path.is_some() && !is_named(&["json"]) {
+        return false;
+    }
+    let mut lines = text.lines().map(str::trim_end);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#') && *line != "---");
+    if first.is_some_and(|first| first.trim_start().starts_with('{')) {
+        let header = serde_saphyr::from_str::<Header>(text);
+        return header.is_ok_and(|header| !header.kind.is_empty() && !header.api_version.is_empty());
+    }
+    let keys = ["apiVersion:", "kind:", "metadata:", "spec:"];
+    first.is_some_and(|first| keys.iter().any(|key| first.starts_with(key)))
 }
 
 /// The manifests in a folder and those below it. Hidden files and folders are passed over.

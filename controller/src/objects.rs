@@ -8,7 +8,7 @@ mod others;
 mod service;
 
 pub(crate) use caddy_route::CaddyRoute;
-pub(crate) use ingress::{Backend, Ingress, IngressClass, PathType, Tls};
+pub(crate) use ingress::{Backend, Ingress, IngressClass, IngressClassSpec, PathType, Tls};
 pub(crate) use meta::{HasMeta, Key, Meta};
 pub(crate) use others::{Namespace, ReferenceGrant, Secret};
 pub(crate) use service::{Endpoint, EndpointSlice, Service};

@@ -19,13 +19,15 @@ use std::hash::{BuildHasher, Hash};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use fairway_caddyfile::Diagnostic;
 use fairway_engine::config::Config;
 use foldhash::fast::FixedState;
 
 use crate::objects::{CaddyRoute, Ingress, Key};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Exports, Finding, State, Verdict};
-pub(crate) use caddy_route::unavailable;
+pub(crate) use caddy_route::{check, unavailable};
+pub(crate) use classes::CONTROLLER;
 
 use assemble::{Assembled, Routes, assemble, has_secret};
 use claims::{Won, settle};
@@ -283,12 +285,18 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
     }
     for (site, won) in part.sites.iter().zip(&won.sites) {
         use part::Scheme;
+        let place = site.written.0.as_ref();
         for address in &site.addresses {
             let host = &address.host;
             if address.scheme == Scheme::Any && won.http.contains(host) {
                 let message = format!("`{host}` has no certificate, and so it is served over HTTP only");
                 let help = "name a Secret in `spec.tls`, or write `http://` if that is meant";
-                findings.push(Finding::warning("no-certificate", "spec.caddyfile", message).help(help));
+                findings.push(place.map_or_else(
+                    || Finding::warning("no-certificate", "spec.caddyfile", &*message).help(help),
+                    |at| {
+                        Finding::diagnostic(&Diagnostic::warning("no-certificate", at, &*message).help(help))
+                    },
+                ));
             }
             if address.scheme == Scheme::Https
                 && won.https.contains(host)
@@ -296,10 +304,11 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
                 && !has_secret(part, host)
             {
                 let message = format!("`https://{host}` has no certificate; handshakes are refused");
-                findings.push(
-                    Finding::error("no-certificate", "spec.caddyfile", message)
-                        .help("name a Secret in `spec.tls`"),
-                );
+                let help = "name a Secret in `spec.tls`";
+                findings.push(place.map_or_else(
+                    || Finding::error("no-certificate", "spec.caddyfile", &*message).help(help),
+                    |at| Finding::diagnostic(&Diagnostic::error("no-certificate", at, &*message).help(help)),
+                ));
             }
         }
     }

@@ -10,6 +10,8 @@ use fairway_server::{AccessLog, Ending, Options, Running};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
+use crate::cli::Format;
+use crate::diagnostics::{self, Broken};
 use crate::envfile;
 use crate::load::{self, Loaded, Seen};
 use crate::logs::{self, AccessLogs};
@@ -24,7 +26,7 @@ pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
     envfile::apply(&args.config.envfile)?;
     let mut seen = Seen::default();
     let loaded = load::load_seen(&args.config, &mut seen)?;
-    load::print(&loaded.warnings);
+    diagnostics::print(&loaded.warnings, Format::Text);
     let registry = Registry::default();
     let prepared = serving::prepare(
         loaded.config.clone(),
@@ -124,7 +126,7 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Loaded, registry: &Reg
     }
     let begun = Instant::now();
     let swapped = load::load_seen(&args.config, seen).and_then(|loaded| {
-        load::print(&loaded.warnings);
+        diagnostics::print(&loaded.warnings, Format::Text);
         if loaded.is_same_as(current) {
             return Ok(false);
         }
@@ -145,6 +147,11 @@ fn reload(args: &cli::Run, seen: &mut Seen, current: &mut Loaded, registry: &Reg
             "swapped"
         ),
         Ok(false) => {}
-        Err(error) => tracing::error!(error = format!("{error:#}"), "the changed config is not served"),
+        Err(error) => {
+            if let Some(broken) = error.downcast_ref::<Broken>() {
+                diagnostics::print(&broken.diagnostics, Format::Text);
+            }
+            tracing::error!(error = format!("{error:#}"), "the changed config is not served");
+        }
     }
 }

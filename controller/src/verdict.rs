@@ -107,10 +107,23 @@ pub(crate) struct Finding {
     pub line: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
-    /// The whole report with its excerpt, for people.
+    /// The diagnostic, if it is one of a text.
     #[serde(skip)]
-    pub report: Option<String>,
+    pub diagnostic: Option<Told>,
 }
+
+/// A diagnostic of which a finding tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Told(pub Arc<Diagnostic>);
+
+/// The same if it reads the same.
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.render() == other.0.render()
+    }
+}
+
+impl Eq for Told {}
 
 impl Finding {
     /// A mistake in a field of an object.
@@ -123,7 +136,7 @@ impl Finding {
             field: field.into(),
             line: None,
             column: None,
-            report: None,
+            diagnostic: None,
         }
     }
 
@@ -164,7 +177,7 @@ impl Finding {
             field: name.split_once(", ").map_or(name, |(_, field)| field).to_owned(),
             line: Some(found.span.line()),
             column: Some(found.span.column()),
-            report: Some(found.render()),
+            diagnostic: Some(Told(Arc::new(found.clone()))),
         }
     }
 
@@ -212,7 +225,8 @@ impl Finding {
     fn line(&self) -> String {
         let Self { severity, code, .. } = self;
         let in_short = || format!("{severity}[{code}]: {}", self.one_line());
-        self.report.clone().unwrap_or_else(in_short)
+        let report = self.diagnostic.as_ref().map(|told| told.0.render());
+        report.unwrap_or_else(in_short)
     }
 
     /// The place, what is wrong, and the fix.

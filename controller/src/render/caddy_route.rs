@@ -15,8 +15,8 @@ use super::definitions::{Defined, source};
 use super::part::{Address, Asked, Imported, LastGood, Named, Part, Scheme, Site};
 use super::world::{Asking, Remembering};
 use crate::objects::{CaddyRoute, Key, Tls};
-use crate::serving;
 use crate::verdict::{Finding, LastGoodImport, LastGoodText, State};
+use crate::{blame, serving};
 
 /// What a CaddyRoute becomes, and the text that is good as of now.
 pub(super) struct Made {
@@ -255,7 +255,7 @@ pub(super) fn is_host(host: &str) -> bool {
 
 /// What cannot be compiled although it can be read: a regular expression, a template. Named routes of others count as
 /// good; they are judged with their own object.
-fn compile_alone(adapted: &AdaptedObject) -> Option<Diagnostic> {
+fn compile_alone(adapted: &AdaptedObject) -> Vec<Diagnostic> {
     let sites = adapted.sites.iter().map(|site| {
         let routes = site.routes.iter().chain(&site.errors).cloned().collect();
         let at = site.addresses.first().map(|address| &address.span.0);
@@ -265,16 +265,25 @@ fn compile_alone(adapted: &AdaptedObject) -> Option<Diagnostic> {
         let at = named.route.written.0.as_ref();
         (vec![named.route.clone()], &named.invoked, at)
     });
+    let mut mistakes = Vec::new();
     for (routes, invoked, at) in sites.chain(named) {
-        if let Err(error) = check(routes, invoked) {
-            return at.map(|at| Diagnostic::error("not-servable", at, error));
+        let Err(error) = check(routes.clone(), invoked) else {
+            continue;
+        };
+        let found = blame::routes(&routes, invoked, at);
+        if found.is_empty() {
+            mistakes.extend(at.map(|at| Diagnostic::error(blame::NOT_SERVABLE, at, error)));
         }
+        mistakes.extend(found);
     }
-    adapted.sites.iter().find_map(|site| {
-        let error = check_tls(site).err()?;
-        let at = &site.addresses.first()?.span.0;
-        Some(Diagnostic::error("not-servable", at, error))
-    })
+    if mistakes.is_empty() {
+        mistakes.extend(adapted.sites.iter().find_map(|site| {
+            let error = check_tls(site).err()?;
+            let at = &site.addresses.first()?.span.0;
+            Some(Diagnostic::error(blame::NOT_SERVABLE, at, error))
+        }));
+    }
+    mistakes
 }
 
 /// Takes what a site says about TLS through the same steps as all sites together, so that none of them fails there.
@@ -318,7 +327,7 @@ fn check_tls(site: &object::Site) -> Result<(), String> {
 }
 
 /// Compiles routes by themselves.
-pub(super) fn check(routes: Vec<Route>, invoked: &[String]) -> Result<(), String> {
+pub(crate) fn check(routes: Vec<Route>, invoked: &[String]) -> Result<(), String> {
     let empty = Arc::new(Route::default());
     let named: IndexMap<_, _> = invoked
         .iter()

@@ -14,6 +14,7 @@ use super::assemble::matches;
 use super::caddy_route::{check, is_host, unavailable};
 use super::part::{Part, Path};
 use super::world::{Asking, Question};
+use crate::blame;
 use crate::objects::{Backend, Ingress, Key, PathType, Tls};
 use crate::verdict::{Finding, State};
 
@@ -138,11 +139,13 @@ impl Rendering<'_> {
         }
         if let Err(error) = check(routes.clone(), &invoked) {
             self.is_unavailable = true;
-            self.findings.push(Finding::error(
-                "not-servable",
-                format!("annotation {annotation}"),
-                error,
-            ));
+            let found = blame::routes(&routes, &invoked, None);
+            if found.is_empty() {
+                let field = format!("annotation {annotation}");
+                self.findings
+                    .push(Finding::error(blame::NOT_SERVABLE, field, error));
+            }
+            self.findings.extend(found.iter().map(Finding::diagnostic));
             return;
         }
         self.invoked.extend(invoked);
