@@ -2,7 +2,8 @@
 //!
 //! A case is a file `tests/adapt/TOPIC/NAME.caddyfiletest`: a Caddyfile, a line of dashes, then the JSON, or
 //! for a text that is refused the diagnostics, one line each. JSON is compared as values. Every other file
-//! in the folder of a case lies beside its Caddyfile; a comment `# env NAME=value` sets a variable.
+//! in the folder of a case lies beside its Caddyfile; a comment `# env NAME=value` sets a variable. With a comment
+//! `# tenant` the text is that of a CaddyRoute, judged by `fairway validate`; lines and columns are those of the text.
 //!
 //! `UPDATE_EXPECT=1` rewrites expectations from what Fairway does; read the difference as code.
 //! `FAIRWAY_RECORD=PATH` rewrites the JSON from the Caddy at that path, and holds that it refuses what we
@@ -17,6 +18,19 @@ use serde_json::Value;
 
 /// The line between a Caddyfile and what it becomes.
 const SEPARATOR: &str = "----------";
+
+/// What stands around the text of a tenant.
+const MANIFEST: &str = "route.yaml";
+const HEAD: &str = "\
+apiVersion: fairway.dev/v1alpha1
+kind: CaddyRoute
+metadata:
+  name: case
+  namespace: shop
+spec:
+  caddyfile: |
+";
+const INDENT: &str = "    ";
 
 fn main() -> ExitCode {
     let mut own = Suite::from_args("own adapt files");
@@ -96,6 +110,18 @@ impl Case {
             .map(str::trim)
     }
 
+    /// Whether it is the text of an object of the cluster.
+    fn is_of_a_tenant(&self) -> bool {
+        self.source.lines().any(|line| line == "# tenant")
+    }
+
+    /// Whether it lies in the folder of texts that are refused.
+    fn is_refusal(&self) -> bool {
+        self.path
+            .ancestors()
+            .any(|folder| folder.ends_with("tests/adapt/rejects"))
+    }
+
     /// Runs a program over the Caddyfile, in a folder of its own with the side files beside it.
     fn adapt(&self, program: &Path) -> Result<Adapted, String> {
         let wrong = |error: std::io::Error| format!("preparing the folder: {error}");
@@ -110,9 +136,17 @@ impl Case {
             fs::copy(certificate, folder.path().join("caddy.ca.cer")).map_err(wrong)?;
         }
         fs::write(beside.join("Caddyfile"), &self.source).map_err(wrong)?;
+        let arguments: &[&str] = if self.is_of_a_tenant() {
+            let lines = self.source.lines().map(|line| format!("{INDENT}{line}\n"));
+            let manifest = HEAD.to_owned() + &lines.collect::<String>();
+            fs::write(beside.join(MANIFEST), manifest).map_err(wrong)?;
+            &["validate", MANIFEST]
+        } else {
+            &["adapt", "--config", "Caddyfile", "--adapter", "caddyfile"]
+        };
         let env = self.notes("# env ").filter_map(|note| note.split_once('='));
         let output = Command::new(program)
-            .args(["adapt", "--config", "Caddyfile", "--adapter", "caddyfile"])
+            .args(arguments)
             .current_dir(&beside)
             .env("CADDY_TEST", "1")
             .env("HOME", folder.path())
@@ -125,6 +159,9 @@ impl Case {
         }
         if !output.status.success() {
             return Ok(Adapted::Refused(said));
+        }
+        if self.is_of_a_tenant() {
+            return Err("it is valid, but a case of a tenant shows what is refused".to_owned());
         }
         let json =
             serde_json::from_slice(&output.stdout).map_err(|error| format!("it prints no JSON: {error}"))?;
@@ -203,7 +240,10 @@ fn check(case: &Case, program: &Path) -> Result<(), String> {
             serde_json::to_string_pretty(&json).map_err(|error| error.to_string())?
         }
         Adapted::Refused(report) => {
-            let lines = report::one_line_each(&report);
+            let mut lines = report::one_line_each(&report);
+            if case.is_of_a_tenant() {
+                lines = in_the_text(&lines);
+            }
             if lines.is_empty() {
                 return Err(format!("refused without a diagnostic: {report}"));
             }
@@ -222,6 +262,21 @@ fn check(case: &Case, program: &Path) -> Result<(), String> {
     ))
 }
 
+/// The places in a manifest as those in the text that it holds.
+fn in_the_text(lines: &str) -> String {
+    let moved = lines.lines().map(|line| {
+        let place = line.strip_prefix(MANIFEST).and_then(|rest| {
+            let mut parts = rest.strip_prefix(':')?.splitn(3, ':');
+            let (row, column, rest) = (parts.next()?, parts.next()?, parts.next()?);
+            let row = row.parse::<usize>().ok()?.checked_sub(HEAD.lines().count())?;
+            let column = column.parse::<usize>().ok()?.checked_sub(INDENT.len())?;
+            Some(format!("Caddyfile:{row}:{column}:{rest}"))
+        });
+        place.unwrap_or_else(|| line.to_owned())
+    });
+    moved.collect::<Vec<_>>().join("\n")
+}
+
 fn or_nothing(text: &str) -> &str {
     if text.is_empty() {
         "nothing recorded yet: UPDATE_EXPECT=1"
@@ -232,10 +287,10 @@ fn or_nothing(text: &str) -> &str {
 
 /// Takes the expectation from real Caddy; of refusals only that they are refused.
 fn record(case: &Case, caddy: &Path) -> Result<(), String> {
-    let is_refusal = case
-        .path
-        .parent()
-        .is_some_and(|folder| folder.ends_with("rejects"));
+    if case.is_of_a_tenant() {
+        return Ok(()); // Caddy knows no tenants.
+    }
+    let is_refusal = case.is_refusal();
     let departs = case.notes("# departs:").next().is_some();
     match case.adapt(caddy)? {
         Adapted::Json(_) if is_refusal && departs => Ok(()),
