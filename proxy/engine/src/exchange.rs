@@ -9,7 +9,7 @@ pub mod certificate;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
@@ -317,6 +317,11 @@ impl Exchange {
         if self.original.is_none() {
             self.original = Some(Box::new((self.method.clone(), self.target.clone())));
         }
+    }
+
+    /// How long the upstream that answered took, if the request was sent on.
+    pub fn upstream_latency(&self) -> Option<Duration> {
+        self.told.latency()
     }
 
     /// Has the response name a server, unless an upstream or a handler decides otherwise.

@@ -48,7 +48,7 @@ pub(crate) async fn serve(local: Rc<Local>, listener: usize, stream: TcpStream, 
             None => return,
         },
     };
-    let beginning = begin(tls.as_deref(), &settings, stream, connection, prefix);
+    let beginning = begin(&local, tls.as_deref(), &settings, stream, connection, prefix);
     let begun = tokio::time::timeout(HANDSHAKE, beginning).await;
     drop(tls);
     let Ok(Some(begun)) = begun else {
@@ -103,6 +103,7 @@ async fn behind_proxy(
 
 /// Everything before HTTP, behind the bytes that were read already. Nothing if there is none to come.
 async fn begin(
+    local: &Local,
     tls: Option<&TlsServer>,
     settings: &Settings,
     mut stream: TcpStream,
@@ -137,6 +138,7 @@ async fn begin(
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, client = %connection.remote, "TLS handshake failed");
+            local.counters.failed_handshakes.one();
             return None;
         }
     };

@@ -18,6 +18,7 @@ mod batched;
 mod bind;
 mod connection;
 mod gather;
+mod metrics;
 mod plain_on_tls;
 mod plan;
 mod prober;
@@ -32,6 +33,7 @@ mod watched;
 mod world;
 
 pub use access_log::{AccessLog, Entry};
+pub use metrics::{Durations, Totals};
 pub use plan::{Listener, Plan, PlanError, Settings, plan};
 pub use proxy_protocol::ProxyProtocol;
 pub use running::{Ending, Options, Running, StartError};

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use base64::Engine;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use crate::access_log::Record;
+use crate::metrics::Counters;
 use crate::plan::Settings;
 use crate::traffic::Local;
 use crate::tunnel::{self, Switched};
@@ -53,14 +55,14 @@ pub(crate) async fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Aborted> {
-    let busy = client.watch.begin();
+    let mut end = End::new(&client);
     let server = client.local.server(client.listener).ok_or(Aborted)?;
     let (mut parts, incoming) = request.into_parts();
     if let Err(refusal) = rules::check(&mut parts) {
-        return Ok(refusal.into_response().map(|body| Outgoing::new(body, busy)));
+        return Ok(end.answer(refusal.into_response()));
     }
     if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
-        return Ok(Response::new(Outgoing::new(Body::Empty, busy)));
+        return Ok(end.answer(Response::new(Body::Empty)));
     }
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let headless = parts.method == Method::HEAD && parts.version == Version::HTTP_2;
@@ -79,14 +81,22 @@ pub(crate) async fn answer(
     };
     let mut exchange = Exchange::new(Request::from_parts(parts, body), Arc::clone(&client.connection));
     exchange.set_server_name(HeaderValue::from_static("Fairway"));
+    end.started = Some(exchange.started);
     let record = record(&client, &server.logs, &mut exchange);
     let services = &client.local.services;
     let served = if client.settings.strict_sni_host && !rules::names_same_host(&exchange) {
         let error = HandlerError::new(421, "the host is not the one that TLS was asked for");
-        spare_the_rest(refuse(server, error, &mut exchange, services)).await
+        spare_the_rest(
+            refuse(server, error, &mut exchange, services),
+            &client.local.counters,
+        )
+        .await
     } else {
-        spare_the_rest(serve(server, &mut exchange, services)).await
+        spare_the_rest(serve(server, &mut exchange, services), &client.local.counters).await
     };
+    if let Some(latency) = exchange.upstream_latency() {
+        client.local.counters.upstream_durations.observe(latency);
+    }
     let record = record.filter(|_| !is_kept_out_of_log(&exchange));
     let mut response = match served {
         Served::Response(response) => response,
@@ -111,27 +121,24 @@ pub(crate) async fn answer(
     if headless {
         without_body(&mut response);
     }
-    let record = record.map(|mut record| {
+    end.record = record.map(|mut record| {
         record.conclude(&exchange);
         record.head(response.status(), response.headers());
         record
     });
-    Ok(response.map(|body| Outgoing {
-        body,
-        end: End {
-            record,
-            sent: 0,
-            _busy: busy,
-        },
-    }))
+    Ok(end.answer(response))
 }
 
 /// Answers 500 to a request whose handler panics; the connection and all others go on. Not an async function: that
 /// would hold the future twice.
-fn spare_the_rest(serving: impl Future<Output = Served>) -> impl Future<Output = Served> {
+fn spare_the_rest(
+    serving: impl Future<Output = Served>,
+    counters: &Counters,
+) -> impl Future<Output = Served> {
     AssertUnwindSafe(serving).catch_unwind().map(|ended| {
         ended.unwrap_or_else(|_| {
             tracing::error!("a handler panicked");
+            counters.panics.one();
             Served::Response(bare(StatusCode::INTERNAL_SERVER_ERROR))
         })
     })
@@ -226,27 +233,50 @@ pub(crate) struct Outgoing {
     end: End,
 }
 
+/// What is done when a request is over, with a response or without.
 struct End {
+    local: Rc<Local>,
+    /// The status of the response; 0 without one.
+    status: u16,
+    /// When the request's head was complete, if anything was done for it.
+    started: Option<Instant>,
     record: Option<Box<Record>>,
     sent: u64,
     _busy: Busy,
 }
 
-impl Outgoing {
-    fn new(body: Body, busy: Busy) -> Self {
+impl End {
+    fn new(client: &Client) -> Self {
+        let local = Rc::clone(&client.local);
+        local.counters.begun.one();
         Self {
-            body,
-            end: End {
-                record: None,
-                sent: 0,
-                _busy: busy,
-            },
+            local,
+            status: 0,
+            started: None,
+            record: None,
+            sent: 0,
+            _busy: client.watch.begin(),
         }
+    }
+
+    /// Goes out with a response.
+    fn answer(mut self, response: Response<Body>) -> Response<Outgoing> {
+        self.status = response.status().as_u16();
+        response.map(|body| Outgoing { body, end: self })
     }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
+        let counters = &self.local.counters;
+        if self.status == 0 {
+            counters.aborted.one();
+        } else {
+            counters.response(self.status);
+            let took = self.started.map(|started| started.elapsed());
+            counters.durations.observe(took.unwrap_or_default());
+            counters.response_bytes.add(self.sent);
+        }
         if let Some(record) = self.record.take() {
             record.write(self.sent);
         }
@@ -302,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_answers_500() {
-        let served = spare_the_rest(async { panic!("as a test") }).await;
+        let served = spare_the_rest(async { panic!("as a test") }, &Counters::default()).await;
         let Served::Response(response) = served else {
             panic!("no response")
         };

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
 use crate::bind::bind;
+use crate::metrics::{Counters, Totals};
 use crate::plan::{Plan, Settings};
 use crate::prober::{self, Checks};
 use crate::tls::{Tls, TlsServer};
@@ -139,6 +140,8 @@ pub struct Running {
     signal: watch::Sender<Signal>,
     inboxes: Vec<Inbox>,
     followed: Arc<Followed>,
+    /// What each thread counts.
+    counters: Arc<[Arc<Counters>]>,
     open: Mutex<Vec<Open>>,
     threads: Vec<JoinHandle<()>>,
     /// What the thread of health checks follows; it ends with this.
@@ -163,6 +166,7 @@ impl Running {
             signal,
             inboxes: (0..threads).map(|_| Inbox::default()).collect(),
             followed: Arc::new(Followed::new(threads)),
+            counters: (0..threads).map(|_| Arc::default()).collect(),
             open: Mutex::default(),
             threads: Vec::with_capacity(threads),
             checks: watch::channel(Checks::default()).0,
@@ -177,6 +181,7 @@ impl Running {
                 inbox: Arc::clone(inbox),
                 number,
                 followed: Arc::clone(&running.followed),
+                counters: Arc::clone(&running.counters[number]),
                 access_log: options.access_log.clone(),
                 helpers: helpers.clone(),
                 alive: alive.clone(),
@@ -257,6 +262,12 @@ impl Running {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.iter().map(|open| open.bound).collect()
+    }
+
+    /// What was counted since the start, whenever somebody asks; also after the end.
+    pub fn totals(&self) -> impl Fn() -> Totals + Send + Sync + 'static + use<> {
+        let counters = Arc::clone(&self.counters);
+        move || Totals::of(&counters)
     }
 
     /// Ends: no new connections, then waits until requests and tunnels are done, for at most `grace`; without end if

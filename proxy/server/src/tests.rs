@@ -108,6 +108,40 @@ fn a_connection_carries_many_requests() {
 }
 
 #[test]
+fn requests_and_connections_are_counted() {
+    let (running, address) = start(respond("four"));
+    let totals = running.totals();
+    let mut streams = [connect(address), connect(address), connect(address)];
+    for stream in &mut streams {
+        ask(stream, GET);
+    }
+    assert!(ask(&mut streams[0], "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    assert_eq!(end(running, None), Ending::Drained);
+    let counted = totals();
+    assert_eq!(counted.responses.get(&200), Some(&3));
+    assert_eq!(counted.responses.get(&400), Some(&1));
+    assert_eq!((counted.under_way, counted.aborted), (0, 0));
+    assert_eq!((counted.connections, counted.open_connections), (3, 0));
+    assert_eq!(
+        (counted.durations.count, counted.upstream_durations.count),
+        (4, 0)
+    );
+    assert!(counted.response_bytes >= 12 && counted.durations.micros > 0);
+}
+
+#[test]
+fn aborted_requests_are_counted_apart() {
+    let (running, address) =
+        start(json!({"routes": [{"handle": [{"handler": "static_response", "abort": true}]}]}));
+    let mut stream = connect(address);
+    stream.write_all(GET.as_bytes()).unwrap();
+    assert!(is_closed(&mut stream));
+    let totals = running.totals();
+    assert_eq!(end(running, None), Ending::Drained);
+    assert_eq!((totals().aborted, totals().responses.len()), (1, 0));
+}
+
+#[test]
 fn a_body_that_nobody_reads_is_read_over() {
     let (_running, address) = start(respond("ok"));
     let mut stream = connect(address);

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::access_log::AccessLog;
 use crate::batched;
 use crate::connection;
+use crate::metrics::Counters;
 use crate::plan::Settings;
 use crate::request::unread;
 use crate::running::{Followed, Inbox, Phase, Published, Signal};
@@ -72,6 +73,7 @@ pub(crate) struct Seat {
     /// Which of the threads this is, where it tells what it has followed.
     pub(crate) number: usize,
     pub(crate) followed: Arc<Followed>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) access_log: Option<Arc<dyn AccessLog>>,
     pub(crate) helpers: Helpers,
     /// Dropped when the thread ends.
@@ -100,6 +102,7 @@ impl Seat {
             cache: RefCell::new(Cache::new(self.published)),
             services: Services::new(self.helpers),
             access_log: self.access_log,
+            counters: self.counters,
             tasks: TaskTracker::new(),
             watches: RefCell::default(),
             next_watch: Cell::new(0),
@@ -144,6 +147,7 @@ pub(crate) struct Local {
     cache: RefCell<Cache<Arc<ArcSwap<Published>>, Arc<Published>>>,
     pub(crate) services: Services,
     pub(crate) access_log: Option<Arc<dyn AccessLog>>,
+    pub(crate) counters: Arc<Counters>,
     /// Listeners, connections and tunnels: what the end waits for.
     pub(crate) tasks: TaskTracker,
     watches: RefCell<HashMap<u64, Arc<Watch>>>,
@@ -223,7 +227,7 @@ async fn accept(local: Rc<Local>, number: usize, listener: TcpListener) {
             () = local.draining.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, remote)) => begin(&local, number, stream, remote),
-                Err(error) => refused(&error).await,
+                Err(error) => refused(&local, &error).await,
             },
         }
     }
@@ -242,15 +246,19 @@ async fn accept(local: Rc<Local>, number: usize, listener: TcpListener) {
 }
 
 fn begin(local: &Rc<Local>, number: usize, stream: TcpStream, remote: SocketAddr) {
-    local
-        .tasks
-        .spawn_local(connection::serve(Rc::clone(local), number, stream, remote));
+    local.counters.connections.one();
+    let visited = Rc::clone(local);
+    local.tasks.spawn_local(async move {
+        connection::serve(Rc::clone(&visited), number, stream, remote).await;
+        visited.counters.closed.one();
+    });
 }
 
-async fn refused(error: &io::Error) {
+async fn refused(local: &Local, error: &io::Error) {
     // A connection that was gone before it was accepted is no matter.
     if error.kind() != io::ErrorKind::ConnectionAborted {
         tracing::warn!(%error, "accepting rests");
+        local.counters.rests.one();
         tokio::time::sleep(REST).await;
     }
 }

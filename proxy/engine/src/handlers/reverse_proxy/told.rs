@@ -39,6 +39,11 @@ impl Told {
         });
     }
 
+    /// How long the last upstream took to answer.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        self.latency
+    }
+
     /// The value of a placeholder's full name; `None` if it is not one of these, or not known yet.
     pub(crate) fn value(&self, name: &str) -> Option<Value> {
         let name = name.strip_prefix("http.reverse_proxy.")?;
