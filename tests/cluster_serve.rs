@@ -114,6 +114,57 @@ fn an_ingress_is_served_changed_and_taken_away() {
     replica.wait_for(&host, "/api/x", 404, "");
 }
 
+/// The manifests of a page of the documentation.
+fn manifests(page: &str) -> Vec<String> {
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned());
+    blocks.filter(|block| block.contains("apiVersion:")).collect()
+}
+
+#[test]
+fn manifests_of_the_documentation_are_taken_as_they_stand() {
+    let _replica = Replica::start(cluster());
+    let docs = fairway_tests::repository().join("docs");
+    let mut routes = 0;
+    for page in std::fs::read_dir(docs).expect("there are docs") {
+        let page = std::fs::read_to_string(page.expect("a page").path()).unwrap_or_default();
+        for manifest in manifests(&page) {
+            let shown = cluster().expect(
+                &["create", "--dry-run=client", "--output=json", "-f", "-"],
+                &manifest,
+            );
+            let object: Value = serde_json::from_str(&shown).expect("it prints JSON");
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (
+                text(&object["metadata"]["namespace"]),
+                text(&object["metadata"]["name"]),
+            );
+            if !namespace.is_empty() {
+                let space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+                cluster().apply(&space.to_string()).expect("it is taken");
+            }
+            cluster()
+                .apply(&manifest)
+                .unwrap_or_else(|error| panic!("{error}\n{manifest}"));
+            if object["kind"] == "CaddyRoute" {
+                routes += 1;
+                let space = Namespace::of(cluster(), &namespace);
+                let route = format!("cdr/{name}");
+                space.wait_for(&route, "condition=Accepted=True");
+                let diagnostics = space.get(&route)["status"]["diagnostics"].clone();
+                let mut diagnostics = diagnostics.as_array().into_iter().flatten();
+                // A Secret that the page does not show is missing, and nothing else.
+                assert!(
+                    diagnostics.all(|one| one["severity"] != "Error" || one["code"] == "secret-not-found"),
+                    "{:#}",
+                    space.get(&route)
+                );
+            }
+        }
+    }
+    assert!(routes > 0);
+}
+
 #[test]
 fn a_service_without_endpoints_is_unavailable() {
     let space = cluster().namespace("empty");

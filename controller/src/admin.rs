@@ -7,7 +7,8 @@
 //! | `/verdicts/KIND/NAMESPACE/NAME` | the verdict on one |
 //! | `/config` | the merged config as JSON, without a single key or password of a Secret |
 //! | `/healthz` | 200 |
-//! | `/readyz` | 200 as soon as a complete config is served, 503 before |
+//! | `/metrics` | what is counted, in the text format of Prometheus |
+//! | `/readyz` | 200 as soon as a complete config is served, 503 before; tells whether it comes from disk |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,14 +27,19 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::control::Report;
+use crate::metrics::Metrics;
 
 /// How long a client may take to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The type of the page of metrics.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Starts to answer; gives the address that was bound. Ends with the runtime.
 pub(crate) async fn start(
     address: SocketAddr,
     reports: watch::Receiver<Arc<Report>>,
+    metrics: Metrics,
 ) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address)
         .await
@@ -43,11 +49,11 @@ pub(crate) async fn start(
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let reports = reports.clone();
+                    let (reports, metrics) = (reports.clone(), metrics.clone());
                     tokio::spawn(async move {
                         let service = service_fn(|request| {
                             let report = Arc::clone(&reports.borrow());
-                            let response = answer(&request, &report);
+                            let response = answer(&request, &report, &metrics);
                             async { Ok::<_, Infallible>(response) }
                         });
                         let mut builder = hyper::server::conn::http1::Builder::new();
@@ -69,7 +75,7 @@ pub(crate) async fn start(
     Ok(bound)
 }
 
-fn answer<B>(request: &Request<B>, report: &Report) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, report: &Report, metrics: &Metrics) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is possible here\n");
     }
@@ -89,15 +95,22 @@ fn answer<B>(request: &Request<B>, report: &Report) -> Response<Full<Bytes>> {
             }
         }
         ["config"] => json(&report.config),
+        ["metrics"] => response(StatusCode::OK, METRICS, metrics.page(report).into_bytes()),
         ["healthz"] => text(StatusCode::OK, "ok\n"),
-        ["readyz"] if report.is_ready => text(StatusCode::OK, "ok\n"),
+        ["readyz"] if report.is_ready => match report.stale {
+            None => text(StatusCode::OK, "ok\n"),
+            Some(written) => text(
+                StatusCode::OK,
+                &format!("ok, from the snapshot on disk of {written}: the API server has not answered yet\n"),
+            ),
+        },
         ["readyz"] => text(
             StatusCode::SERVICE_UNAVAILABLE,
             "no complete config is served yet\n",
         ),
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /verdicts, /config, /healthz and /readyz\n",
+            "there are /verdicts, /config, /metrics, /healthz and /readyz\n",
         ),
     }
 }
@@ -151,8 +164,13 @@ mod tests {
 
     #[track_caller]
     fn check(method: &str, path: &str, status: u16, body: &str) {
+        check_report(&report(), (method, path), status, body);
+    }
+
+    #[track_caller]
+    fn check_report(report: &Report, (method, path): (&str, &str), status: u16, body: &str) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let response = answer(&request, &report());
+        let response = answer(&request, report, &Metrics::default());
         assert_eq!(response.status(), status, "{path}");
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let bytes = runtime
@@ -175,13 +193,27 @@ mod tests {
         );
         check("GET", "/config", 200, "{}");
         check("GET", "/readyz", 200, "ok\n");
-        let early = answer(&Request::get("/readyz").body(()).unwrap(), &Report::default());
+        let stale = Report {
+            stale: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+            ..report()
+        };
+        check_report(
+            &stale,
+            ("GET", "/readyz"),
+            200,
+            "ok, from the snapshot on disk of 2026-01-02T03:04:05Z: the API server has not answered yet\n",
+        );
+        let early = answer(
+            &Request::get("/readyz").body(()).unwrap(),
+            &Report::default(),
+            &Metrics::default(),
+        );
         assert_eq!(early.status(), 503);
         check(
             "GET",
             "/",
             404,
-            "there are /verdicts, /config, /healthz and /readyz\n",
+            "there are /verdicts, /config, /metrics, /healthz and /readyz\n",
         );
         check("POST", "/config", 405, "only GET is possible here\n");
     }

@@ -172,6 +172,10 @@ pub(crate) struct Objects {
     /// In a cluster: the namespace of this controller, where replicas agree who writes; that of the pod without it
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
     pub namespace: Option<String>,
+    /// In a cluster: where the objects are kept, so that a restart serves them while the API server does not answer. They
+    /// hold the keys of certificates: name a folder in memory, or one that nobody else reads
+    #[arg(long, value_name = "DIR", conflicts_with = "manifests")]
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 impl Objects {
@@ -183,6 +187,7 @@ impl Objects {
             (self.admin.is_some(), "--admin"),
             (self.publish_service.is_some(), "--publish-service"),
             (!self.publish_address.is_empty(), "--publish-address"),
+            (self.snapshot_dir.is_some(), "--snapshot-dir"),
         ];
         flags
             .iter()

@@ -150,6 +150,11 @@ impl Cluster {
         }
     }
 
+    /// The objects as they are now, once every kind was listed.
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        (self.listed.len() == KINDS).then(|| Arc::clone(&self.snapshot))
+    }
+
     /// Applies a message; gives whether the snapshot may differ.
     fn take(&mut self, message: Message) -> bool {
         match message {

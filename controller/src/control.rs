@@ -1,6 +1,6 @@
 //! From snapshots to what is served: render, compile, set endpoints and certificates, swap.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use fairway_engine::config::{Config, Route};
 use fairway_engine::handlers::reverse_proxy::Registry;
 use fairway_server::tls::{SecretPair, Secrets};
 use fairway_server::{Options, Running};
+use jiff::Timestamp;
 
 use crate::endpoints::Endpoints;
 use crate::objects::{Key, Secret};
@@ -30,6 +31,8 @@ pub(crate) struct Ports {
 pub(crate) struct Report {
     /// Whether a complete config is served.
     pub is_ready: bool,
+    /// When the objects were written to disk, if they come from there: the API server has not answered yet.
+    pub stale: Option<Timestamp>,
     pub config: Config,
     pub verdicts: Vec<Verdict>,
 }
@@ -81,8 +84,13 @@ impl Control {
         Arc::clone(&self.report)
     }
 
-    /// Starts to serve a snapshot.
-    pub(crate) fn start(&mut self, snapshot: &Arc<Snapshot>, options: &Options) -> anyhow::Result<()> {
+    /// Starts to serve a snapshot; `stale` says when it was written to disk, if it comes from there.
+    pub(crate) fn start(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        stale: Option<Timestamp>,
+        options: &Options,
+    ) -> anyhow::Result<()> {
         let rendered = self.render(snapshot);
         let prepared = self.prepare(rendered.config.clone())?;
         self.set_endpoints(snapshot);
@@ -91,7 +99,7 @@ impl Control {
             tracing::info!(%address, "listening");
         }
         self.running = Some(running);
-        self.publish(rendered);
+        self.publish(rendered, stale);
         Ok(())
     }
 
@@ -113,8 +121,23 @@ impl Control {
             }
             change.swapped = true;
         }
-        self.publish(rendered);
+        self.publish(rendered, None);
         Ok(change)
+    }
+
+    /// The Secrets that are there and named by an object.
+    pub(crate) fn secrets(&self) -> HashSet<Key> {
+        self.told.keys().cloned().collect()
+    }
+
+    /// The running data plane.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    /// What outlives tables.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The running data plane, to end it.
@@ -158,9 +181,10 @@ impl Control {
         Ok(prepared)
     }
 
-    fn publish(&mut self, rendered: Rendered) {
+    fn publish(&mut self, rendered: Rendered, stale: Option<Timestamp>) {
         self.report = Arc::new(Report {
             is_ready: true,
+            stale,
             config: rendered.config,
             verdicts: rendered.verdicts,
         });

@@ -22,6 +22,7 @@ mod fmt;
 mod load;
 mod logs;
 mod manifests;
+mod metrics;
 mod objects;
 mod render;
 mod render_manifests;

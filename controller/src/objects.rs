@@ -1,5 +1,6 @@
 //! The objects of a cluster, reduced to what Fairway reads. Deserialized from YAML files or from an API server's JSON;
-//! every field that is not named here is left behind at once.
+//! every field that is not named here is left behind at once. What is serialized of them is read by the very same version
+//! only, from the snapshot on disk.
 
 mod caddy_route;
 mod ingress;

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::cli;
 use crate::cluster::Statuses;
 use crate::control::Report;
+use crate::metrics::Metrics;
 use crate::objects::Key;
 use crate::verdict::Verdict;
 
@@ -87,6 +88,7 @@ impl Reporter {
         settings: Settings,
         statuses: Statuses,
         reports: watch::Receiver<Arc<Report>>,
+        metrics: Metrics,
     ) -> Self {
         let (end, ended) = oneshot::channel();
         let writer = Writer {
@@ -94,6 +96,7 @@ impl Reporter {
             client,
             settings,
             statuses,
+            metrics,
             told: HashMap::new(),
             events: HashMap::new(),
         };
@@ -131,6 +134,7 @@ async fn lead(
             }
         };
         let turn = turn(&mut writer, &mut reports, &mut leads, &mut ended).await;
+        writer.metrics.set_leader(false);
         // The lease is let go when nobody listens any more.
         drop(leads);
         let _ = task.await;
@@ -160,6 +164,7 @@ async fn turn(
     let mut pause = Duration::ZERO;
     loop {
         let is_leader = *leads.borrow_and_update();
+        writer.metrics.set_leader(is_leader);
         tokio::select! {
             _ = &mut *ended => return Turn::Ended,
             () = tokio::time::sleep(pause), if is_leader => {}
@@ -168,7 +173,8 @@ async fn turn(
             _ = look.tick(), if !is_leader => if writer.is_vacant().await { return Turn::Vacant },
         }
         let report = Arc::clone(&reports.borrow_and_update());
-        if !*leads.borrow() || !report.is_ready {
+        // What comes from disk may be behind what was written since.
+        if !*leads.borrow() || !report.is_ready || report.stale.is_some() {
             pause = PAUSE;
             continue;
         }
@@ -212,6 +218,7 @@ struct Writer {
     client: Client,
     settings: Settings,
     statuses: Statuses,
+    metrics: Metrics,
     recorder: Recorder,
     /// The generations that were last written, so that an edit is known.
     told: HashMap<(&'static str, Key), i64>,

@@ -1,11 +1,14 @@
 //! `fairway run` of objects: those of a cluster, or of a folder of manifests in its place. The same code path.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use fairway_engine::config::Config;
 use fairway_server::{Options, Running};
+use jiff::Timestamp;
 use kube::Client;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -15,10 +18,16 @@ use crate::cli;
 use crate::cluster::{Cluster, Statuses};
 use crate::control::{Control, Ports, Report};
 use crate::logs;
+use crate::metrics::Metrics;
 use crate::report::{self, Reporter};
 use crate::serving;
+use crate::snapshot::Snapshot;
+use crate::snapshot::disk::{self, Keeper};
 use crate::source::{Folder, Source};
 use crate::verdict::{State, Verdict};
+
+/// How long the API server may take for its first answers before the snapshot on disk is served, if there is one.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn run(args: &cli::Run) -> anyhow::Result<()> {
@@ -38,8 +47,9 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         interrupt: signal(SignalKind::interrupt()).context("listening to SIGINT")?,
     };
     let (reports, latest) = watch::channel(Arc::<Report>::default());
+    let metrics = Metrics::default();
     if let Some(address) = args.objects.admin {
-        let bound = admin::start(address, latest.clone()).await?;
+        let bound = admin::start(address, latest.clone(), metrics.clone()).await?;
         tracing::info!(address = %bound, "admin endpoint");
     }
     let (mut source, reporter) = if let Some(folder) = &args.objects.manifests {
@@ -49,7 +59,7 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         let statuses = Statuses::default();
         let cluster = Cluster::watch(&client, &statuses);
         let settings = report::Settings::new(&args.objects)?;
-        let reporter = Reporter::start(client, settings, statuses, latest);
+        let reporter = Reporter::start(client, settings, statuses, latest, metrics.clone());
         (Source::Cluster(Box::new(cluster)), Some(reporter))
     };
     let ports = Ports {
@@ -67,28 +77,54 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         told.tell(source, &newest.verdicts);
         reports.send_replace(newest);
     };
-    let first = tokio::select! {
+    let folder = args.objects.snapshot_dir.as_deref();
+    let (first, stale) = tokio::select! {
         () = ending.asked() => return Ok(()),
-        snapshot = source.changed() => snapshot,
+        first = first(&mut source, folder) => first,
     };
-    control.start(&first, &options)?;
+    if let Some(written) = stale {
+        tracing::warn!(%written, "serving the snapshot on disk: the API server has not answered yet");
+    }
+    control.start(&first, stale, &options)?;
     drop(first);
     publish(&control, &source, &mut told);
+    if let Some(running) = control.running() {
+        metrics.ask(running, control.registry());
+    }
+    let mut keeper = folder
+        .map(|folder| Keeper::start(folder.to_owned(), metrics.clone()))
+        .transpose()?;
+    if stale.is_none() {
+        keeper.as_mut().map(Keeper::note);
+    }
     loop {
         let snapshot = tokio::select! {
             () = ending.asked() => break,
+            () = due(keeper.as_ref()) => {
+                save(keeper.as_mut(), &source, &control);
+                continue;
+            }
             snapshot = source.changed() => snapshot,
         };
+        keeper.as_mut().map(Keeper::note);
+        let begun = Instant::now();
         match control.apply(&snapshot) {
             Ok(change) => {
+                metrics.applied(begun.elapsed(), change.swapped);
                 publish(&control, &source, &mut told);
                 if change.swapped || change.endpoints > 0 {
                     let (rendered, endpoints) = (change.rendered, change.endpoints);
                     tracing::info!(rendered, swapped = change.swapped, endpoints, "applied");
                 }
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the change is not served"),
+            Err(error) => {
+                metrics.refused();
+                tracing::error!(error = format!("{error:#}"), "the change is not served");
+            }
         }
+    }
+    if keeper.as_ref().is_some_and(Keeper::is_behind) {
+        save(keeper.as_mut(), &source, &control);
     }
     // Another replica may take over before this one has drained.
     if let Some(reporter) = reporter {
@@ -97,6 +133,37 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
     match control.into_running() {
         Some(running) => drain(running, ending).await,
         None => Ok(()),
+    }
+}
+
+/// The first objects: those of the source; or, if it takes too long, those on disk, with the time at which they were
+/// written.
+async fn first(source: &mut Source, folder: Option<&Path>) -> (Arc<Snapshot>, Option<Timestamp>) {
+    let Some(folder) = folder else {
+        return (source.changed().await, None);
+    };
+    // Read meanwhile, so that it is there when it is needed.
+    let reading = disk::read(folder);
+    if let Ok(snapshot) = tokio::time::timeout(PATIENCE, source.changed()).await {
+        return (snapshot, None);
+    }
+    tokio::select! {
+        snapshot = source.changed() => (snapshot, None),
+        Ok(Some(restored)) = reading => (Arc::new(restored.snapshot), Some(restored.written)),
+    }
+}
+
+async fn due(keeper: Option<&Keeper>) {
+    match keeper {
+        Some(keeper) => keeper.due().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Hands the objects, as far as they are complete, to whoever keeps them on disk.
+fn save(keeper: Option<&mut Keeper>, source: &Source, control: &Control) {
+    if let (Some(keeper), Some(snapshot)) = (keeper, source.snapshot()) {
+        keeper.write(snapshot, control.secrets());
     }
 }
 

@@ -1,5 +1,7 @@
 //! The snapshot: the objects of a cluster as they are now, whoever watches them. What [`render`](crate::render) reads.
 
+pub(crate) mod disk;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

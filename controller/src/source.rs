@@ -76,6 +76,14 @@ impl Source {
         }
     }
 
+    /// The objects as they are now, once they are complete.
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        match self {
+            Source::Manifests(_) => None,
+            Source::Cluster(cluster) => cluster.snapshot(),
+        }
+    }
+
     /// The file and line of an object, if it stands in a file.
     pub(crate) fn place(&self, kind: &str, key: &Key) -> Option<String> {
         match self {

@@ -19,6 +19,7 @@ mod replica;
 mod upstream;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -55,6 +56,14 @@ pub fn wait<T>(what: &str, mut ready: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
+/// Sends a signal to a process that was started here.
+fn signal(process: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &process.to_string()])
+        .status();
+    assert!(status.expect("kill runs").success(), "no process {process}");
+}
+
 /// One of the programs, from the folder that `KUBEBUILDER_ASSETS` names, or from where `tests/cluster/build` puts them.
 fn program(name: &str) -> Result<PathBuf, String> {
     let given = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
@@ -80,8 +89,6 @@ fn version() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]

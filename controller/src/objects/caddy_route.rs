@@ -1,13 +1,13 @@
 //! `CaddyRoute`, Fairway's own kind: a Caddyfile in an object.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Meta;
 use super::ingress::Tls;
 use crate::verdict::LastGoodText;
 
 /// A `CaddyRoute` (`fairway.dev/v1alpha1`).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CaddyRoute {
     pub metadata: Meta,
     pub spec: CaddyRouteSpec,
@@ -16,13 +16,13 @@ pub(crate) struct CaddyRoute {
 }
 
 /// What is read of a status: all else is only written.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct CaddyRouteStatus {
     pub last_good: Option<LastGoodText>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct CaddyRouteSpec {
     pub ingress_class_name: Option<String>,

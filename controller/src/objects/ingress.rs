@@ -1,18 +1,18 @@
 //! `Ingress` and `IngressClass` (`networking.k8s.io/v1`).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Meta;
 
 /// An `Ingress`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ingress {
     pub metadata: Meta,
     #[serde(default)]
     pub spec: IngressSpec,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct IngressSpec {
     pub ingress_class_name: Option<String>,
@@ -21,7 +21,7 @@ pub(crate) struct IngressSpec {
     pub tls: Vec<Tls>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Rule {
     /// Empty for every host.
@@ -29,13 +29,13 @@ pub(crate) struct Rule {
     pub http: Option<HttpRule>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct HttpRule {
     pub paths: Vec<Path>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Path {
     #[serde(default, rename = "path")]
     pub text: String,
@@ -45,7 +45,7 @@ pub(crate) struct Path {
 }
 
 /// How the path of a rule is compared. `ImplementationSpecific` is the same as `Prefix` here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum PathType {
     Exact,
     Prefix,
@@ -53,21 +53,21 @@ pub(crate) enum PathType {
 }
 
 /// Where requests of a rule go: one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Backend {
     pub service: Option<ServiceBackend>,
     pub resource: Option<ResourceBackend>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ServiceBackend {
     pub name: String,
     pub port: BackendPort,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct BackendPort {
     pub name: String,
@@ -85,7 +85,7 @@ impl BackendPort {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ResourceBackend {
     pub api_group: String,
@@ -94,7 +94,7 @@ pub(crate) struct ResourceBackend {
 }
 
 /// Hosts and the Secret with their certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Tls {
     pub hosts: Vec<String>,
@@ -109,14 +109,14 @@ impl Tls {
 }
 
 /// An `IngressClass`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct IngressClass {
     pub metadata: Meta,
     #[serde(default)]
     pub spec: IngressClassSpec,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct IngressClassSpec {
     pub controller: String,
@@ -124,7 +124,7 @@ pub(crate) struct IngressClassSpec {
 }
 
 /// The operator's CaddyRoute.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Parameters {
     pub api_group: String,

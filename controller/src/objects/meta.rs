@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{CaddyRoute, EndpointSlice, Ingress, IngressClass, Namespace, ReferenceGrant, Service};
 
@@ -35,6 +35,9 @@ impl fmt::Display for Key {
 
 /// What is kept in a store.
 pub(crate) trait HasMeta {
+    /// Its name in the store.
+    fn key(&self) -> Key;
+
     /// Whether another version of the object would be rendered as this one: then only its status differs, or a field
     /// that nobody reads.
     fn is_same(&self, other: &Self) -> bool;
@@ -43,6 +46,10 @@ pub(crate) trait HasMeta {
 macro_rules! has_meta {
     ($($kind:ty: $($field:ident)*;)*) => {
         $(impl HasMeta for $kind {
+            fn key(&self) -> Key {
+                self.metadata.key()
+            }
+
             fn is_same(&self, other: &Self) -> bool {
                 self.metadata.is_same(&other.metadata) $(&& self.$field == other.$field)*
             }
@@ -69,7 +76,7 @@ impl Meta {
 }
 
 /// The metadata of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Meta {
     pub namespace: String,

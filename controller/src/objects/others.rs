@@ -5,12 +5,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Meta;
+use super::{Key, Meta};
 
 /// A `Secret`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Secret {
     pub metadata: Meta,
@@ -34,6 +34,10 @@ impl Secret {
 }
 
 impl super::HasMeta for Secret {
+    fn key(&self) -> Key {
+        self.metadata.key()
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.data == other.data && self.string_data == other.string_data
     }
@@ -49,27 +53,27 @@ impl fmt::Debug for Secret {
 }
 
 /// A `Namespace`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Namespace {
     pub metadata: Meta,
 }
 
 /// A `ReferenceGrant`: who may name objects of its namespace.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ReferenceGrant {
     pub metadata: Meta,
     #[serde(default)]
     pub spec: GrantSpec,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantSpec {
     pub from: Vec<GrantFrom>,
     pub to: Vec<GrantTo>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantFrom {
     pub group: String,
@@ -77,7 +81,7 @@ pub(crate) struct GrantFrom {
     pub namespace: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantTo {
     pub group: String,

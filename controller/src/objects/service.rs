@@ -2,19 +2,19 @@
 
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Meta;
 
 /// A `Service`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Service {
     pub metadata: Meta,
     #[serde(default)]
     pub spec: ServiceSpec,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ServiceSpec {
     pub ports: Vec<ServicePort>,
@@ -23,7 +23,7 @@ pub(crate) struct ServiceSpec {
     pub kind: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ServicePort {
     /// Empty if it is the only one.
@@ -44,7 +44,7 @@ impl Service {
 }
 
 /// An `EndpointSlice`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointSlice {
     pub metadata: Meta,
@@ -54,14 +54,14 @@ pub(crate) struct EndpointSlice {
     pub ports: Option<Vec<EndpointPort>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Endpoint {
     pub addresses: Vec<String>,
     pub conditions: Conditions,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Conditions {
     /// Unknown counts as yes.
@@ -71,7 +71,7 @@ pub(crate) struct Conditions {
     pub terminating: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EndpointPort {
     pub name: Option<String>,

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::guard::{Folder, Guarded};
-use super::{HOME, Namespace, PATIENCE, STEP, program, upstream};
+use super::{HOME, Namespace, PATIENCE, STEP, program, signal, upstream};
 use crate::conversation::free_port;
 use crate::ledger::Authority;
 
@@ -37,6 +37,8 @@ pub struct Cluster {
 
 struct Servers {
     api: Guarded,
+    /// What it was started with, to start it again.
+    arguments: Vec<String>,
     _etcd: Guarded,
     port: u16,
 }
@@ -103,6 +105,33 @@ impl Cluster {
                 .unwrap_or_else(|error| panic!("no controllers: {error}"))
         });
         self
+    }
+
+    /// Ends the API server at once. What it stored stays; whoever asks is refused.
+    pub fn stop_api(&mut self) {
+        self.servers.api.kill();
+    }
+
+    /// Starts the API server again, on its port, and waits until it answers.
+    pub fn restart_api(&mut self) {
+        let folder = self.folder.path();
+        let log = folder.join("kube-apiserver-again.log");
+        let servers = &mut self.servers;
+        let started = program("kube-apiserver").and_then(|program| {
+            servers.api = Guarded::start(&program, &servers.arguments, &log)?;
+            servers.wait_until_ready(&folder.join("ca.pem"), &log)
+        });
+        started.unwrap_or_else(|error| panic!("the API server does not come back: {error}"));
+    }
+
+    /// Stops the API server in its tracks: connections are taken, and nothing is ever said.
+    pub fn freeze_api(&self) {
+        signal(self.servers.api.id(), "STOP");
+    }
+
+    /// Lets a frozen API server go on.
+    pub fn thaw_api(&self) {
+        signal(self.servers.api.id(), "CONT");
     }
 
     /// A new namespace, whose name begins with this word.
@@ -226,7 +255,7 @@ impl Servers {
         let etcd = Guarded::start(&program("etcd")?, &etcd, &folder.join("etcd.log"))?;
         let port = free_port();
         let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
-        let api = [
+        let api_arguments = vec![
             format!("--etcd-servers={client}"),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={port}"),
@@ -243,9 +272,10 @@ impl Servers {
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         ];
         let log = folder.join("kube-apiserver.log");
-        let api = Guarded::start(&program("kube-apiserver")?, &api, &log)?;
+        let api = Guarded::start(&program("kube-apiserver")?, &api_arguments, &log)?;
         let mut servers = Self {
             api,
+            arguments: api_arguments,
             _etcd: etcd,
             port,
         };

@@ -19,6 +19,12 @@ impl<'a> Namespace<'a> {
         Self { cluster, name }
     }
 
+    /// One that is there already, of this name.
+    #[must_use]
+    pub fn of(cluster: &'a Cluster, name: &str) -> Self {
+        Self::new(cluster, name.to_owned())
+    }
+
     /// Its name; hosts that end with it are nobody else's.
     #[must_use]
     pub fn name(&self) -> &str {

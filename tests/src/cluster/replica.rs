@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::guard::Guarded;
-use super::{Cluster, HOME, wait};
+use super::{Cluster, HOME, signal, wait};
 use crate::conversation::free_port;
 
 /// How many lines of the log are shown when a test fails.
@@ -19,6 +19,7 @@ const ADDRESS: &str = "10.0.0.1";
 /// shows the end of the log.
 pub struct Replica {
     process: Guarded,
+    arguments: Vec<String>,
     log: PathBuf,
     http: u16,
     https: u16,
@@ -40,11 +41,17 @@ impl Replica {
     /// Starts one, and waits until it serves what the cluster holds.
     #[must_use]
     pub fn start(cluster: &Cluster) -> Self {
+        Self::start_with(cluster, &[])
+    }
+
+    /// Starts one with more arguments than usual, and waits until it serves what the cluster holds.
+    #[must_use]
+    pub fn start_with(cluster: &Cluster, more: &[String]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = cluster.folder().join(format!("replica-{number}.log"));
         let (http, https, admin) = (free_port(), free_port(), free_port());
-        let arguments = [
+        let mut arguments = vec![
             "run".to_owned(),
             format!("--kubeconfig={}", cluster.limited().display()),
             format!("--http-port={http}"),
@@ -53,26 +60,36 @@ impl Replica {
             format!("--publish-address={ADDRESS}"),
             format!("--namespace={HOME}"),
         ];
-        let process = crate::fairway()
-            .and_then(|program| Guarded::start(&program, &arguments, &log))
-            .unwrap_or_else(|error| panic!("{error}"));
+        arguments.extend_from_slice(more);
         let mut replica = Self {
-            process,
+            process: start(&arguments, &log),
+            arguments,
             log,
             http,
             https,
             admin,
         };
+        replica.wait_until_ready();
+        replica
+    }
+
+    /// Kills it, starts another in its place, and does not wait for anything. The log begins anew.
+    pub fn kill_and_restart(&mut self) {
+        self.process.kill();
+        self.process = start(&self.arguments, &self.log);
+    }
+
+    /// Waits until it serves something complete.
+    pub fn wait_until_ready(&mut self) {
         wait("the program to be ready", || {
-            if let Some(status) = replica.process.ended() {
+            if let Some(status) = self.process.ended() {
                 panic!("it ended with {status}");
             }
-            match replica.ask_admin("/readyz")?.status {
+            match self.ask_admin("/readyz")?.status {
                 200 => Ok(()),
                 other => Err(format!("status {other}")),
             }
         });
-        replica
     }
 
     /// Asks for a path of a host over HTTP.
@@ -120,9 +137,7 @@ impl Replica {
 
     /// Asks it to come to its end.
     pub fn ask_to_end(&self) {
-        let id = self.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(status.expect("kill runs").success());
+        signal(self.id(), "TERM");
     }
 
     /// Waits for its end.
@@ -142,6 +157,12 @@ impl Drop for Replica {
         }
         self.process.kill();
     }
+}
+
+fn start(arguments: &[String], log: &Path) -> Guarded {
+    crate::fairway()
+        .and_then(|program| Guarded::start(&program, arguments, log))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn expected(answer: Answer, status: u16, body: &str) -> Result<Answer, String> {
