@@ -163,6 +163,9 @@ pub(crate) struct Objects {
     /// Where verdicts, the config and readiness can be asked for, such as 127.0.0.1:9901; nowhere without it
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<std::net::SocketAddr>,
+    /// Write a line of JSON for each request to standard output, as Caddy does, with the object and the upstream that answered
+    #[arg(long)]
+    pub access_log: bool,
     /// In a cluster: the Service whose addresses are written into the status of Ingresses
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "publish_address")]
     pub publish_service: Option<String>,
@@ -185,6 +188,7 @@ impl Objects {
             (self.http_port.is_some(), "--http-port"),
             (self.https_port.is_some(), "--https-port"),
             (self.admin.is_some(), "--admin"),
+            (self.access_log, "--access-log"),
             (self.publish_service.is_some(), "--publish-service"),
             (!self.publish_address.is_empty(), "--publish-address"),
             (self.snapshot_dir.is_some(), "--snapshot-dir"),

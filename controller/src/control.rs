@@ -79,6 +79,11 @@ impl Control {
         }
     }
 
+    /// Has all requests told to the access log, from the start on.
+    pub(crate) fn log_access(&mut self) {
+        self.renderer.log_access();
+    }
+
     /// The newest report.
     pub(crate) fn report(&self) -> Arc<Report> {
         Arc::clone(&self.report)

@@ -58,6 +58,11 @@ pub(crate) struct Rendered {
 }
 
 impl Renderer {
+    /// Writes an access log of all requests into the config.
+    pub(crate) fn log_access(&mut self) {
+        self.routes.are_logged = true;
+    }
+
     /// Renders a snapshot. Never fails: an object that is wrong is told so.
     pub(crate) fn render(&mut self, snapshot: &Arc<Snapshot>) -> Rendered {
         self.rendered = 0;

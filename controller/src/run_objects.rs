@@ -17,7 +17,7 @@ use crate::admin;
 use crate::cli;
 use crate::cluster::{Cluster, Statuses};
 use crate::control::{Control, Ports, Report};
-use crate::logs;
+use crate::logs::{self, AccessLogs};
 use crate::metrics::Metrics;
 use crate::report::{self, Reporter};
 use crate::serving;
@@ -68,10 +68,14 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
     };
     let mut control = Control::new(ports, source.allows_local(), serving::storage());
     let mut told = Told::default();
-    let options = Options {
+    let mut options = Options {
         threads: args.threads,
         access_log: None,
     };
+    if args.objects.access_log {
+        control.log_access();
+        options.access_log = Some(Arc::new(AccessLogs::to_stdout()?));
+    }
     let publish = |control: &Control, source: &Source, told: &mut Told| {
         let newest = control.report();
         told.tell(source, &newest.verdicts);

@@ -4,6 +4,8 @@
 //! Objects are written as JSON, which is YAML as well. Each test has a folder and a program of its own, on free ports.
 
 #[allow(clippy::unwrap_used)] // tests
+mod access_log;
+#[allow(clippy::unwrap_used)] // tests
 mod annotations;
 #[allow(clippy::unwrap_used)] // tests
 mod broken;
@@ -37,6 +39,11 @@ struct Cluster {
 impl Cluster {
     /// Starts with the class `fairway`, and some files.
     async fn start(files: &[(&str, &[Value])]) -> Self {
+        Self::start_with(files, &[]).await
+    }
+
+    /// The same with more arguments than usual.
+    async fn start_with(files: &[(&str, &[Value])], more: &[&str]) -> Self {
         let folder = Folder::new().expect("a folder");
         folder
             .put("class.yaml", &objects::documents(&[objects::class()]))
@@ -45,7 +52,9 @@ impl Cluster {
             folder.put(name, &objects::documents(objects)).expect("a file");
         }
         let fairway = fairway_tests::fairway().expect("`make test` builds it");
-        let program = Program::start(&fairway, folder.path()).await.expect("it starts");
+        let program = Program::start_with(&fairway, folder.path(), more)
+            .await
+            .expect("it starts");
         Self { folder, program }
     }
 

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use fairway_engine::config::{Config, Log};
+use fairway_engine::config::{Config, Log, Logging};
 use fairway_server::{AccessLog, Entry};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::output::Output;
 
@@ -44,6 +44,19 @@ enum Format {
 }
 
 impl AccessLogs {
+    /// Writes all entries to standard output as JSON.
+    pub(crate) fn to_stdout() -> anyhow::Result<Self> {
+        let log = Log {
+            writer: Some(json!({"output": "stdout"})),
+            ..Log::default()
+        };
+        let logs = [("default".to_owned(), log)].into_iter().collect();
+        Self::start(&Config {
+            logging: Some(Logging { logs }),
+            ..Config::default()
+        })
+    }
+
     /// Opens the outputs of a config's loggers.
     pub(crate) fn start(config: &Config) -> anyhow::Result<Self> {
         let mut logs: Vec<(&str, Log)> = config

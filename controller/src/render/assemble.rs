@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use fairway_engine::config::{
-    AutomaticHttps, Automation, Config, Errors, Http, Manager, Policy, Route, Server, TlsConnectionPolicy,
+    AutomaticHttps, Automation, Config, Errors, Http, Logs, Manager, Policy, Route, Server,
+    TlsConnectionPolicy,
 };
 use fairway_engine::handlers::{Config as Handler, invoke, respond, subroute};
 use fairway_engine::matchers::{Set, ingress_path};
@@ -124,12 +125,15 @@ pub(super) fn assemble(parts: &[Rc<Part>], won: &[Won], routes: &mut Routes) -> 
         ..
     } = assembly;
     routes.end_round();
+    let logs = routes.are_logged.then(Logs::default);
     let named = NamedRoutes::new(parts, &bodies);
     let bare = https.bare(&policies);
-    let http = http.into_server(80, &named, Vec::new());
+    let mut http = http.into_server(80, &named, Vec::new());
     let mut https = https.into_server(443, &named, bare);
     connection.push(TlsConnectionPolicy::default());
     https.tls_connection_policies = Some(connection);
+    http.logs.clone_from(&logs);
+    https.logs = logs;
     let mut config = Config::default();
     config.apps.http = Some(Http {
         servers: [("http".to_owned(), http), ("https".to_owned(), https)]

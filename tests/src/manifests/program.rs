@@ -27,9 +27,15 @@ pub struct Program {
 impl Program {
     /// Starts to serve a folder of manifests, and waits until it is ready. If dropped midway, it is killed.
     pub async fn start(program: &Path, folder: &Path) -> Result<Self, String> {
+        Self::start_with(program, folder, &[]).await
+    }
+
+    /// The same with more arguments than usual.
+    pub async fn start_with(program: &Path, folder: &Path, more: &[&str]) -> Result<Self, String> {
         let home = TempDir::with_prefix("fairway-home-").map_err(|error| format!("a folder: {error}"))?;
         let log = home.path().join("log");
-        let output = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let create = |path: &Path| File::create(path).map_err(|error| format!("{}: {error}", path.display()));
+        let (output, printed) = (create(&log)?, create(&home.path().join("printed"))?);
         let child = Command::new(program)
             .args([
                 "run",
@@ -42,10 +48,11 @@ impl Program {
             ])
             .arg("--manifests")
             .arg(folder)
+            .args(more)
             .env("HOME", home.path())
             .env_remove("XDG_DATA_HOME")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(printed)
             .stderr(output)
             .spawn()
             .map_err(|error| format!("starting {}: {error}", program.display()))?;
@@ -87,6 +94,14 @@ impl Program {
         let lines = self.log();
         let lines = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
         lines.filter(|line: &Value| line["message"] == message).collect()
+    }
+
+    /// The lines of JSON that it has printed until now.
+    #[must_use]
+    pub fn printed(&self) -> Vec<Value> {
+        let printed = fs::read_to_string(self.home.path().join("printed")).unwrap_or_default();
+        let lines = printed.lines();
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Its verdict on an object: `("CaddyRoute", "shop", "web")`; `None` if it has none.

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fairway_engine::config::Route;
+use fairway_engine::handlers::{Config as Handler, log_append};
 
 /// Routes made before, by their ids: the same route is the same `Arc`, so that nothing of it is compiled again.
 #[derive(Debug, Default)]
 pub(in crate::render) struct Routes {
     made: HashMap<String, Made>,
     round: u64,
+    /// Whether the access log is told whose route it was, and where the request went.
+    pub(in crate::render) are_logged: bool,
 }
 
 #[derive(Debug)]
@@ -37,10 +40,12 @@ impl Routes {
             made.round = round;
             return Arc::clone(&made.route);
         }
-        let route = Arc::new(Route {
-            id: Some(id.as_str().into()),
-            ..make()
-        });
+        let mut route = make();
+        if self.are_logged {
+            route.handle.splice(..0, logged(&id));
+        }
+        route.id = Some(id.as_str().into());
+        let route = Arc::new(route);
         let hosts = hosts.to_vec();
         let made = Made {
             serial,
@@ -58,4 +63,25 @@ impl Routes {
         self.made.retain(|_, made| made.round == round);
         self.round += 1;
     }
+}
+
+/// Adds the object and the upstream to the entries of a route's requests. The object is noted before anything of the
+/// object runs, so that no author can claim to be another.
+fn logged(id: &str) -> Vec<Handler> {
+    // Bodies are invoked by routes that log already; ends of hosts are nobody's.
+    let end = id.find('#').or_else(|| id.rfind("/redirect"));
+    let Some(object) = end.map(|end| &id[..end]).filter(|_| !id.ends_with("/body")) else {
+        return Vec::new();
+    };
+    let object = log_append::Config {
+        key: "object".to_owned(),
+        value: object.to_owned(),
+        early: true,
+    };
+    let upstream = log_append::Config {
+        key: "upstream".to_owned(),
+        value: "{http.reverse_proxy.upstream.hostport}".to_owned(),
+        early: false,
+    };
+    [object, upstream].map(Handler::LogAppend).to_vec()
 }
