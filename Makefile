@@ -11,7 +11,7 @@ CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 ROUNDS ?= 12
 
-.PHONY: help build demo test lint ledger fixtures deny record bench
+.PHONY: help build image demo test lint ledger fixtures deny record bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ help: ## list the verbs
 build: ## build the program
 	cargo build --workspace --bins
 	@echo "$(BIN)"
+
+image: ## build the container image, which needs no container builder; its name: make image NAME=HOST/NAME:TAG
+	@image/build "$(CARGO_TARGET_DIR)/fairway.tar" $(NAME)
 
 demo: ## build, and show the shop of examples/shop: served, changed under load, broken, repaired
 	@echo "Building; the first time takes some minutes."

@@ -66,6 +66,18 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
         "a type is not a program",
     ),
     (
+        "fairway-image",
+        &[
+            "fairway-engine",
+            "fairway-caddyfile",
+            "fairway-server",
+            "fairway-crds",
+            "fairway",
+            "flate2",
+        ],
+        "the image is made of any static program, and of the same bytes on every machine",
+    ),
+    (
         "fairway-tests",
         &["fairway-caddyfile", "fairway-engine", "fairway-server"],
         "black-box tests see the product from outside",
