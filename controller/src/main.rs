@@ -7,6 +7,7 @@
 
 mod adapt;
 mod admin;
+mod api_server;
 mod blame;
 mod check_manifests;
 mod cli;

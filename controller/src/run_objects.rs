@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::api_server;
 use crate::cli;
 use crate::cluster::{Cluster, Statuses};
 use crate::control::{Control, Ports, Report};
@@ -184,7 +185,8 @@ async fn client(args: &cli::Run) -> anyhow::Result<Client> {
         None => kube::Config::incluster()
             .context("this is no pod of a cluster; name one with --kubeconfig FILE")?,
     };
-    Client::try_from(config).context("connecting to the API server")
+    let builder = api_server::builder(config).context("connecting to the API server")?;
+    Ok(builder.build())
 }
 
 async fn drain(running: Running, mut ending: Ending) -> anyhow::Result<()> {

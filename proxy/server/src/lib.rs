@@ -19,6 +19,7 @@ mod bind;
 mod connection;
 mod gather;
 mod metrics;
+pub mod names;
 mod plain_on_tls;
 mod plan;
 mod prober;

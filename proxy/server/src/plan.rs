@@ -1,12 +1,13 @@
 //! What to listen on, read from a config: addresses, the server behind each, and its limits.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_engine::config::{Config, Server};
 use fairway_engine::values::{Duration as ConfigDuration, NetworkAddress, NetworkAddressError};
 
+use crate::names;
 use crate::proxy_protocol::ProxyProtocol;
 
 /// How many ports a range may have.
@@ -328,13 +329,10 @@ fn addresses(server: &str, text: &str) -> Result<Vec<SocketAddr>, PlanError> {
 
 /// The address of a host; IPv4 if there is a choice.
 fn look_up(host: &str) -> std::io::Result<IpAddr> {
-    if let Ok(ip) = host.parse() {
-        return Ok(ip);
-    }
-    let found: Vec<SocketAddr> = (host, 0).to_socket_addrs()?.collect();
-    let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    address
-        .map(SocketAddr::ip)
+    let found = names::addresses_now(host)?;
+    found
+        .first()
+        .copied()
         .ok_or_else(|| std::io::ErrorKind::NotFound.into())
 }
 
