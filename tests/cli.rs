@@ -260,6 +260,7 @@ fn flags_of_objects_need_objects() {
     for flag in [
         ["--admin", "127.0.0.1:0"],
         ["--http-port", "0"],
+        ["--grace-period", "30s"],
         ["--publish-address", "10.0.0.1"],
     ] {
         let arguments: Vec<&str> = ["run"].into_iter().chain(file).chain(flag).collect();
@@ -271,6 +272,10 @@ fn flags_of_objects_need_objects() {
         &["missing", "No such file"],
     );
     check_error(&["run", "--kubeconfig", "missing"], &["--kubeconfig", "missing"]);
+    for (duration, why) in [("0s", "not above zero"), ("30", "no unit"), ("soon", "a duration is")] {
+        let arguments = ["run", "--manifests", ".", "--grace-period", duration];
+        check_error(&arguments, &["--grace-period", why]);
+    }
     check_error(
         &["run", "--manifests", ".", "--kubeconfig", "x"],
         &["cannot be used with"],

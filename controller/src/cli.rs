@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fairway_engine::values::Duration;
 
 /// A proxy that speaks Caddyfile, and a Kubernetes ingress controller.
 #[derive(Debug, Parser)]
@@ -166,6 +167,9 @@ pub(crate) struct Objects {
     /// Write a line of JSON for each request to standard output, as Caddy does, with the object and the upstream that answered
     #[arg(long)]
     pub access_log: bool,
+    /// At the end, how long requests under way may take before they are cut off, such as 30s; as long as they take without it
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub grace_period: Option<std::time::Duration>,
     /// In a cluster: the Service whose addresses are written into the status of Ingresses
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "publish_address")]
     pub publish_service: Option<String>,
@@ -189,6 +193,7 @@ impl Objects {
             (self.https_port.is_some(), "--https-port"),
             (self.admin.is_some(), "--admin"),
             (self.access_log, "--access-log"),
+            (self.grace_period.is_some(), "--grace-period"),
             (self.publish_service.is_some(), "--publish-service"),
             (!self.publish_address.is_empty(), "--publish-address"),
             (self.snapshot_dir.is_some(), "--snapshot-dir"),
@@ -198,6 +203,12 @@ impl Objects {
             .find(|(is_given, _)| *is_given)
             .map(|(_, name)| *name)
     }
+}
+
+/// A duration as in a Caddyfile, above zero.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let duration = Duration::parse(text).map_err(|error| error.to_string())?;
+    duration.to_std().ok_or_else(|| "it is not above zero".to_owned())
 }
 
 impl Run {

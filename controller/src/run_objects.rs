@@ -136,7 +136,7 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         reporter.end().await;
     }
     match control.into_running() {
-        Some(running) => drain(running, ending).await,
+        Some(running) => drain(running, args.objects.grace_period, ending).await,
         None => Ok(()),
     }
 }
@@ -189,11 +189,15 @@ async fn client(args: &cli::Run) -> anyhow::Result<Client> {
     Ok(builder.build())
 }
 
-async fn drain(running: Running, mut ending: Ending) -> anyhow::Result<()> {
+async fn drain(running: Running, grace: Option<Duration>, mut ending: Ending) -> anyhow::Result<()> {
     tracing::info!("draining");
-    tokio::select! {
-        _ = running.shutdown(None) => tracing::info!("every request came to its end"),
-        () = ending.asked() => tracing::warn!("requests under way were cut off"),
+    let ended = tokio::select! {
+        ended = running.shutdown(grace) => ended,
+        () = ending.asked() => fairway_server::Ending::Cut,
+    };
+    match ended {
+        fairway_server::Ending::Drained => tracing::info!("every request came to its end"),
+        fairway_server::Ending::Cut => tracing::warn!("requests under way were cut off"),
     }
     Ok(())
 }
