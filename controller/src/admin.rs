@@ -9,9 +9,12 @@
 //! | `/healthz` | 200 |
 //! | `/metrics` | what is counted, in the text format of Prometheus |
 //! | `/readyz` | 200 as soon as a complete config is served, 503 before; tells whether it comes from disk |
+//!
+//! `/verdicts` and `/config` tell what tenants wrote, so only this machine (in a cluster: this pod) is answered; `kubectl
+//! port-forward` comes from there. The others are for probes and monitoring from elsewhere, too.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,19 +44,24 @@ pub(crate) async fn start(
     reports: watch::Receiver<Arc<Report>>,
     metrics: Metrics,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
+    let listener = bind(address)
         .await
         .with_context(|| format!("listening on {address} for --admin"))?;
     let bound = listener.local_addr().context("reading the address of --admin")?;
     tokio::spawn(async move {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
+                    let is_local = peer.ip().to_canonical().is_loopback();
                     let (reports, metrics) = (reports.clone(), metrics.clone());
                     tokio::spawn(async move {
                         let service = service_fn(|request| {
                             let report = Arc::clone(&reports.borrow());
-                            let response = answer(&request, &report, &metrics);
+                            let response = if is_local || is_for_all(request.uri().path()) {
+                                answer(&request, &report, &metrics)
+                            } else {
+                                text(StatusCode::FORBIDDEN, "only who asks from this machine is told\n")
+                            };
                             async { Ok::<_, Infallible>(response) }
                         });
                         let mut builder = hyper::server::conn::http1::Builder::new();
@@ -73,6 +81,21 @@ pub(crate) async fn start(
         }
     });
     Ok(bound)
+}
+
+/// Listens; where all addresses are wanted and there is no IPv6, on those of IPv4.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        result => result,
+    }
+}
+
+/// Whether everybody may see what is at a path.
+fn is_for_all(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
 fn answer<B>(request: &Request<B>, report: &Report, metrics: &Metrics) -> Response<Full<Bytes>> {
