@@ -8,6 +8,7 @@
 //! Everything started ends with the test, whether it passes, panics or is killed; so do the keys and tokens, which lie
 //! in a folder of the system's own. Where to start reading: [`Cluster`], then `guard.rs`, which sees to the ending.
 
+mod chart;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod control_plane;
 mod guard;
@@ -23,6 +24,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+pub use chart::{MANIFEST as CHART, helm, render};
 pub use control_plane::Cluster;
 pub use namespace::Namespace;
 pub use replica::{Answer, Replica};
@@ -38,7 +40,7 @@ const STEP: Duration = Duration::from_millis(30);
 pub const HOME: &str = "fairway";
 
 /// The version of Kubernetes, and with it of the programs.
-const MANIFEST: &str = include_str!("../cluster/go.mod");
+const VERSIONS: &str = include_str!("../cluster/go.mod");
 
 /// Looks again and again until there is something to give, and fails if that takes too long.
 ///
@@ -81,7 +83,7 @@ fn built() -> PathBuf {
 }
 
 fn version() -> &'static str {
-    let mut lines = MANIFEST.lines();
+    let mut lines = VERSIONS.lines();
     lines
         .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
         .expect("the module names the version")

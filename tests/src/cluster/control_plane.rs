@@ -11,15 +11,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::guard::{Folder, Guarded};
-use super::{HOME, Namespace, PATIENCE, STEP, program, signal, upstream};
+use super::{HOME, Namespace, PATIENCE, STEP, chart, program, signal, upstream};
 use crate::conversation::free_port;
 use crate::ledger::Authority;
 
 /// How often a start is tried: a port that was free may be taken when the program binds it.
 const TRIES: usize = 3;
-
-/// What the program may do, and no more.
-const RIGHTS: &str = include_str!("rights.yaml");
 
 /// The user as whom the program comes: what the API server makes of the token of its `ServiceAccount`.
 const USER: &str = "system:serviceaccount:fairway:fairway";
@@ -49,21 +46,27 @@ impl Cluster {
     pub fn shared() -> &'static Self {
         // What failed once is not tried again by every test.
         static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
-        let shared = SHARED.get_or_init(Self::try_start).as_ref();
+        let shared = SHARED.get_or_init(|| Self::try_start(&[])).as_ref();
         shared.unwrap_or_else(|error| panic!("no cluster: {error}"))
     }
 
     /// A cluster for one test that must be alone.
     #[must_use]
     pub fn start() -> Self {
-        Self::try_start().unwrap_or_else(|error| panic!("no cluster: {error}"))
+        Self::start_with(&[])
     }
 
-    fn try_start() -> Result<Self, String> {
+    /// The same, with flags of the API server that others do without.
+    #[must_use]
+    pub fn start_with(flags: &[String]) -> Self {
+        Self::try_start(flags).unwrap_or_else(|error| panic!("no cluster: {error}"))
+    }
+
+    fn try_start(flags: &[String]) -> Result<Self, String> {
         let kubectl = program("kubectl")?;
         let folder = Folder::new()?;
         let keys = Keys::write(folder.path())?;
-        let servers = Servers::start(folder.path(), &keys)?;
+        let servers = Servers::start(folder.path(), &keys, flags)?;
         let cluster = Self {
             controllers: OnceLock::new(),
             kubectl,
@@ -72,7 +75,8 @@ impl Cluster {
             folder,
         };
         keys.write_kubeconfigs(cluster.folder.path(), cluster.servers.port)?;
-        cluster.apply(RIGHTS)?;
+        // What the program may do is what the chart gives it, and no more.
+        cluster.apply(&chart::rights())?;
         Ok(cluster)
     }
 
@@ -224,10 +228,10 @@ impl Cluster {
 }
 
 impl Servers {
-    fn start(folder: &Path, keys: &Keys) -> Result<Self, String> {
+    fn start(folder: &Path, keys: &Keys, flags: &[String]) -> Result<Self, String> {
         let mut last = String::new();
         for _ in 0..TRIES {
-            match Self::try_start(folder, keys) {
+            match Self::try_start(folder, keys, flags) {
                 Ok(servers) => return Ok(servers),
                 Err(error) => last = error,
             }
@@ -235,7 +239,7 @@ impl Servers {
         Err(last)
     }
 
-    fn try_start(folder: &Path, keys: &Keys) -> Result<Self, String> {
+    fn try_start(folder: &Path, keys: &Keys, flags: &[String]) -> Result<Self, String> {
         let etcd_port = free_port();
         let client = format!("http://127.0.0.1:{etcd_port}");
         let peer = format!("http://127.0.0.1:{}", free_port());
@@ -255,7 +259,7 @@ impl Servers {
         let etcd = Guarded::start(&program("etcd")?, &etcd, &folder.join("etcd.log"))?;
         let port = free_port();
         let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
-        let api_arguments = vec![
+        let api = [
             format!("--etcd-servers={client}"),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={port}"),
@@ -271,6 +275,7 @@ impl Servers {
             file("service-account-signing-key-file", "accounts.key"),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         ];
+        let api_arguments = [&api[..], flags].concat();
         let log = folder.join("kube-apiserver.log");
         let api = Guarded::start(&program("kube-apiserver")?, &api_arguments, &log)?;
         let mut servers = Self {

@@ -1,12 +1,13 @@
 //! The program under test, as a controller of the cluster.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::guard::Guarded;
-use super::{Cluster, HOME, signal, wait};
+use super::{Cluster, HOME, signal, upstream, wait};
 use crate::conversation::free_port;
 
 /// How many lines of the log are shown when a test fails.
@@ -41,12 +42,12 @@ impl Replica {
     /// Starts one, and waits until it serves what the cluster holds.
     #[must_use]
     pub fn start(cluster: &Cluster) -> Self {
-        Self::start_with(cluster, &[])
+        Self::start_with(cluster, &[format!("--publish-address={ADDRESS}")])
     }
 
-    /// Starts one with more arguments than usual, and waits until it serves what the cluster holds.
+    /// The same, with flags of its own besides those that say where it is and where it listens.
     #[must_use]
-    pub fn start_with(cluster: &Cluster, more: &[String]) -> Self {
+    pub fn start_with(cluster: &Cluster, flags: &[String]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = cluster.folder().join(format!("replica-{number}.log"));
@@ -56,11 +57,10 @@ impl Replica {
             format!("--kubeconfig={}", cluster.limited().display()),
             format!("--http-port={http}"),
             format!("--https-port={https}"),
-            format!("--admin=127.0.0.1:{admin}"),
-            format!("--publish-address={ADDRESS}"),
+            format!("--admin=[::]:{admin}"),
             format!("--namespace={HOME}"),
         ];
-        arguments.extend_from_slice(more);
+        arguments.extend_from_slice(flags);
         let mut replica = Self {
             process: start(&arguments, &log),
             arguments,
@@ -121,6 +121,12 @@ impl Replica {
     /// Asks the admin endpoint.
     pub fn ask_admin(&self, path: &str) -> Result<Answer, String> {
         ask("http", "127.0.0.1", self.admin, path, None)
+    }
+
+    /// Asks the admin endpoint as another machine does.
+    pub fn ask_admin_from_outside(&self, path: &str) -> Result<Answer, String> {
+        let address = upstream::address_of_this_machine()?.to_string();
+        ask("http", &address, self.admin, path, None)
     }
 
     /// The number of its process.
@@ -184,7 +190,9 @@ fn ask(scheme: &str, host: &str, port: u16, path: &str, trusted: Option<&Path>) 
         "--max-time",
         "20",
     ]);
-    curl.args(["--resolve", &format!("{host}:{port}:127.0.0.1")]);
+    if host.parse::<IpAddr>().is_err() {
+        curl.args(["--resolve", &format!("{host}:{port}:127.0.0.1")]);
+    }
     if let Some(trusted) = trusted {
         curl.arg("--cacert").arg(trusted);
     }
