@@ -282,13 +282,13 @@ fn its_pods_are_restricted() {
     try_with(|_| {}).expect("it is taken");
     let weaker: [(&str, Change); 4] = [
         ("seccompProfile", |spec| {
-            spec["securityContext"]["seccompProfile"] = Value::Null
+            spec["securityContext"]["seccompProfile"] = Value::Null;
         }),
         ("runAsNonRoot", |spec| {
-            spec["securityContext"]["runAsNonRoot"] = json!(false)
+            spec["securityContext"]["runAsNonRoot"] = json!(false);
         }),
         ("capabilities", |spec| {
-            spec["containers"][0]["securityContext"]["capabilities"] = Value::Null
+            spec["containers"][0]["securityContext"]["capabilities"] = Value::Null;
         }),
         ("allowPrivilegeEscalation", |spec| {
             spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = json!(true);

@@ -272,7 +272,11 @@ fn flags_of_objects_need_objects() {
         &["missing", "No such file"],
     );
     check_error(&["run", "--kubeconfig", "missing"], &["--kubeconfig", "missing"]);
-    for (duration, why) in [("0s", "not above zero"), ("30", "no unit"), ("soon", "a duration is")] {
+    for (duration, why) in [
+        ("0s", "not above zero"),
+        ("30", "no unit"),
+        ("soon", "a duration is"),
+    ] {
         let arguments = ["run", "--manifests", ".", "--grace-period", duration];
         check_error(&arguments, &["--grace-period", why]);
     }

@@ -128,9 +128,12 @@ fn blob(kind: &str, bytes: &[u8]) -> Value {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        let digits = [byte >> 4, byte & 15].map(u32::from);
+        text.extend(digits.iter().filter_map(|digit| char::from_digit(*digit, 16)));
+    }
+    text
 }
 
 #[cfg(test)]
