@@ -8,7 +8,7 @@
 //! | `/config` | the merged config as JSON, without a single key or password of a Secret |
 //! | `/healthz` | 200 |
 //! | `/metrics` | what is counted, in the text format of Prometheus |
-//! | `/readyz` | 200 as soon as a complete config is served, 503 before; tells whether it comes from disk |
+//! | `/readyz` | 200 as soon as a complete config is served, 503 before; tells whether it comes from disk, and which kinds are not watched just now |
 //!
 //! `/verdicts` and `/config` tell what tenants wrote, so only this machine (in a cluster: this pod) is answered; `kubectl
 //! port-forward` comes from there. The others are for probes and monitoring from elsewhere, too.
@@ -29,6 +29,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::cluster::Health;
 use crate::control::Report;
 use crate::metrics::Metrics;
 
@@ -43,6 +44,7 @@ pub(crate) async fn start(
     address: SocketAddr,
     reports: watch::Receiver<Arc<Report>>,
     metrics: Metrics,
+    health: Health,
 ) -> anyhow::Result<SocketAddr> {
     let listener = bind(address)
         .await
@@ -53,12 +55,12 @@ pub(crate) async fn start(
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let is_local = peer.ip().to_canonical().is_loopback();
-                    let (reports, metrics) = (reports.clone(), metrics.clone());
+                    let (reports, metrics, health) = (reports.clone(), metrics.clone(), health.clone());
                     tokio::spawn(async move {
                         let service = service_fn(|request| {
                             let report = Arc::clone(&reports.borrow());
                             let response = if is_local || is_for_all(request.uri().path()) {
-                                answer(&request, &report, &metrics)
+                                answer(&request, &report, &metrics, &health)
                             } else {
                                 text(StatusCode::FORBIDDEN, "only who asks from this machine is told\n")
                             };
@@ -98,7 +100,12 @@ fn is_for_all(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
-fn answer<B>(request: &Request<B>, report: &Report, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn answer<B>(
+    request: &Request<B>,
+    report: &Report,
+    metrics: &Metrics,
+    health: &Health,
+) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is possible here\n");
     }
@@ -120,17 +127,28 @@ fn answer<B>(request: &Request<B>, report: &Report, metrics: &Metrics) -> Respon
         ["config"] => json(&report.config),
         ["metrics"] => response(StatusCode::OK, METRICS, metrics.page(report).into_bytes()),
         ["healthz"] => text(StatusCode::OK, "ok\n"),
-        ["readyz"] if report.is_ready => match report.stale {
-            None => text(StatusCode::OK, "ok\n"),
-            Some(written) => text(
-                StatusCode::OK,
-                &format!("ok, from the snapshot on disk of {written}: the API server has not answered yet\n"),
-            ),
-        },
-        ["readyz"] => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no complete config is served yet\n",
-        ),
+        ["readyz"] => {
+            let (status, first) = match report.stale {
+                _ if !report.is_ready => {
+                    let first = "no complete config is served yet\n".to_owned();
+                    (StatusCode::SERVICE_UNAVAILABLE, first)
+                }
+                None => (StatusCode::OK, "ok\n".to_owned()),
+                Some(written) => {
+                    let from = format!("from the snapshot on disk of {written}");
+                    (
+                        StatusCode::OK,
+                        format!("ok, {from}: the API server has not answered yet\n"),
+                    )
+                }
+            };
+            let troubles = health.troubles().into_iter();
+            let troubles = troubles.map(|(kind, why)| format!("{kind} are not watched: {why}\n"));
+            text(
+                status,
+                &std::iter::once(first).chain(troubles).collect::<String>(),
+            )
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /verdicts, /config, /metrics, /healthz and /readyz\n",
@@ -193,14 +211,19 @@ mod tests {
     #[track_caller]
     fn check_report(report: &Report, (method, path): (&str, &str), status: u16, body: &str) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let response = answer(&request, report, &Metrics::default());
-        assert_eq!(response.status(), status, "{path}");
+        let response = answer(&request, report, &Metrics::default(), &Health::default());
+        check_answer(response, status, body);
+    }
+
+    #[track_caller]
+    fn check_answer(response: Response<Full<Bytes>>, status: u16, body: &str) {
+        assert_eq!(response.status(), status, "{body}");
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let bytes = runtime
             .block_on(response.into_body().collect())
             .unwrap()
             .to_bytes();
-        assert_eq!(String::from_utf8_lossy(&bytes), body, "{path}");
+        assert_eq!(String::from_utf8_lossy(&bytes), body);
     }
 
     #[test]
@@ -226,12 +249,19 @@ mod tests {
             200,
             "ok, from the snapshot on disk of 2026-01-02T03:04:05Z: the API server has not answered yet\n",
         );
-        let early = answer(
-            &Request::get("/readyz").body(()).unwrap(),
-            &Report::default(),
-            &Metrics::default(),
-        );
+        let ask = |report: &Report, health: &Health| {
+            let request = Request::get("/readyz").body(()).unwrap();
+            answer(&request, report, &Metrics::default(), health)
+        };
+        let early = ask(&Report::default(), &Health::default());
         assert_eq!(early.status(), 503);
+        let health = Health::default();
+        health.failed("ingresses", "forbidden");
+        check_answer(
+            ask(&report(), &health),
+            200,
+            "ok\ningresses are not watched: forbidden\n",
+        );
         check(
             "GET",
             "/",

@@ -3,9 +3,15 @@
 //! Events only say what changed; nothing is served before every kind was listed once. A kind that the API server does
 //! not know (the CRD of another project, say) counts as empty until it does.
 
+mod backoff;
+mod client;
+mod health;
+
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error as _;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use fairway_crds::CaddyRoute as CaddyRouteObject;
 use futures_util::StreamExt;
@@ -13,8 +19,9 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::api::networking::v1 as networking;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::Status;
+use kube::runtime::watcher;
 use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,8 +30,16 @@ use tokio::sync::mpsc;
 use crate::objects::{HasMeta, Key};
 use crate::snapshot::{Snapshot, Store};
 
+use backoff::Backoff;
+pub(crate) use client::connect;
+pub(crate) use health::Health;
+
 /// Secrets that are watched: not those in which Helm keeps its releases, which are many and large.
 const SECRETS: &str = "type!=helm.sh/release.v1";
+
+/// Seconds after which a watch begins anew, from where it was. One whose connection died without a word is noticed a
+/// little later than that.
+const WATCH: u32 = 25;
 
 /// What stands in the status of objects, by kind and name, for whoever writes it. It is kept apart from the snapshot: a
 /// status that changes renders nothing.
@@ -52,6 +67,12 @@ impl Statuses {
         if let Some(stored) = self.lock().get_mut(&(kind, key.clone())) {
             stored.status = status;
         }
+    }
+
+    /// Forgets the objects of a kind that are no longer there.
+    fn retain<T>(&self, kind: &'static str, there: &Store<T>) {
+        self.lock()
+            .retain(|(other, key), _| *other != kind || there.contains_key(key));
     }
 
     fn remove(&self, kind: &'static str, key: &Key) {
@@ -84,17 +105,18 @@ enum Message {
 
 impl Cluster {
     /// Starts to watch. The watches end when this is dropped.
-    pub(crate) fn watch(client: &Client, statuses: &Statuses) -> Self {
+    pub(crate) fn watch(client: &Client, statuses: &Statuses, health: &Health) -> Self {
         // Whoever watches waits while the snapshot is rendered: what piles up stays at the API server.
         let (sender, messages) = mpsc::channel(1024);
-        let all = Config::default();
-        let secrets = Config::default().fields(SECRETS);
+        let all = Config::default().timeout(WATCH);
+        let secrets = all.clone().fields(SECRETS);
         let grants = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "ReferenceGrant");
         let grants = ApiResource::from_gvk(&grants);
         let grants: Api<DynamicObject> = Api::all_with(client.clone(), &grants);
         let kind = |name| Kind {
             name,
             sender: sender.clone(),
+            health: health.clone(),
             statuses: None,
         };
         let with_status = |name| Kind {
@@ -174,6 +196,7 @@ impl Cluster {
 struct Kind {
     name: &'static str,
     sender: mpsc::Sender<Message>,
+    health: Health,
     /// Where their status is kept, if anybody writes it.
     statuses: Option<Statuses>,
 }
@@ -189,8 +212,12 @@ impl Kind {
         T: DeserializeOwned + HasMeta + Send + Sync + 'static,
     {
         tokio::spawn(async move {
-            let mut events = watcher(api, config).default_backoff().boxed();
+            let start = || watcher(api.clone(), config.clone()).boxed();
+            let mut events = start();
+            let mut backoff = Backoff::default();
             let mut listing: Store<T> = BTreeMap::new();
+            // Whether there was anything, and whether a list without anything was believed to be an accident.
+            let (mut is_filled, mut is_doubted) = (false, false);
             while let Some(event) = events.next().await {
                 let sent = match event {
                     Ok(Event::Init) => {
@@ -201,19 +228,20 @@ impl Kind {
                         listing.extend(self.reduce(&object));
                         Ok(())
                     }
+                    Ok(Event::InitDone) if listing.is_empty() && is_filled && !is_doubted => {
+                        tracing::warn!(kind = self.name, "a list is suddenly empty; asking once more");
+                        is_doubted = true;
+                        tokio::time::sleep(backoff.next(Instant::now(), None)).await;
+                        events = start();
+                        Ok(())
+                    }
                     Ok(Event::InitDone) => {
-                        let all = std::mem::take(&mut listing);
-                        let change = move |snapshot: &mut Snapshot| {
-                            *store(snapshot) = all;
-                            true
-                        };
-                        match self.change(change).await {
-                            Ok(()) => self.sender.send(Message::Listed(self.name)).await.map_err(drop),
-                            closed => closed,
-                        }
+                        (is_filled, is_doubted) = (!listing.is_empty(), false);
+                        self.listed(std::mem::take(&mut listing), store).await
                     }
                     Ok(Event::Apply(object)) => match self.reduce::<K, T>(&object) {
                         Some((key, object)) => {
+                            is_filled = true;
                             self.change(move |snapshot| put(store(snapshot), key, object))
                                 .await
                         }
@@ -227,13 +255,34 @@ impl Kind {
                         self.change(move |snapshot| store(snapshot).remove(&key).is_some())
                             .await
                     }
-                    Err(error) => self.failed(&error).await,
+                    Err(error) => {
+                        let sent = self.failed(plural(api.resource_url()), &error).await;
+                        tokio::time::sleep(backoff.next(Instant::now(), retry_after(&error))).await;
+                        // The watcher itself would ask for the version that is gone again and again.
+                        if is_gone(&error) {
+                            events = start();
+                        }
+                        sent
+                    }
                 };
                 if sent.is_err() {
                     return;
                 }
             }
         });
+    }
+
+    /// Puts all objects of a kind in the place of those that were known.
+    async fn listed<T: Send + Sync + 'static>(&self, all: Store<T>, store: StoreOf<T>) -> Result<(), ()> {
+        if let Some(statuses) = &self.statuses {
+            statuses.retain(self.name, &all);
+        }
+        let change = move |snapshot: &mut Snapshot| {
+            *store(snapshot) = all;
+            true
+        };
+        self.change(change).await?;
+        self.sender.send(Message::Listed(self.name)).await.map_err(drop)
     }
 
     async fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool + Send + 'static) -> Result<(), ()> {
@@ -244,12 +293,18 @@ impl Kind {
     }
 
     /// What was watched stays as it was; the watcher tries again by itself.
-    async fn failed(&self, error: &watcher::Error) -> Result<(), ()> {
-        if is_unknown_kind(error) {
+    async fn failed(&self, plural: &str, error: &watcher::Error) -> Result<(), ()> {
+        if status_of(error).is_some_and(|status| status.code == 404) {
             tracing::debug!(kind = self.name, "the API server does not know this kind");
+            self.health.healed(plural);
             return self.sender.send(Message::Listed(self.name)).await.map_err(drop);
         }
-        tracing::warn!(kind = self.name, %error, "watching; trying again");
+        let why = told(error);
+        if self.health.failed(plural, &why) {
+            tracing::warn!(kind = self.name, error = %why, "watching; trying again");
+        } else {
+            tracing::debug!(kind = self.name, error = %why, "watching; trying again");
+        }
         Ok(())
     }
 
@@ -292,11 +347,44 @@ fn key<K: Resource>(object: &K) -> Key {
     )
 }
 
-fn is_unknown_kind(error: &watcher::Error) -> bool {
+/// The kind in the words of an address: `ingresses`.
+fn plural(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+/// What the API server said, if it answered at all.
+fn status_of(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
     }
+}
+
+/// How long the API server asks to wait.
+fn retry_after(error: &watcher::Error) -> Option<Duration> {
+    let details = status_of(error)?.details.as_ref()?;
+    Some(Duration::from_secs(details.retry_after_seconds.into()))
+}
+
+/// Whether the version from which a watch was to go on is no longer known.
+fn is_gone(error: &watcher::Error) -> bool {
+    let is_start = matches!(error, watcher::Error::WatchStartFailed(_));
+    is_start && status_of(error).is_some_and(|status| status.code == 410)
+}
+
+/// An error with what caused it.
+fn told(error: &watcher::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        cause = next.source();
+    }
+    text
 }

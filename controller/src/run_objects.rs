@@ -14,9 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::api_server;
 use crate::cli;
-use crate::cluster::{Cluster, Statuses};
+use crate::cluster::{self, Cluster, Health, Statuses};
 use crate::control::{Control, Ports, Report};
 use crate::logs::{self, AccessLogs};
 use crate::metrics::Metrics;
@@ -48,17 +47,17 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         interrupt: signal(SignalKind::interrupt()).context("listening to SIGINT")?,
     };
     let (reports, latest) = watch::channel(Arc::<Report>::default());
-    let metrics = Metrics::default();
+    let (metrics, health) = (Metrics::default(), Health::default());
     if let Some(address) = args.objects.admin {
-        let bound = admin::start(address, latest.clone(), metrics.clone()).await?;
+        let bound = admin::start(address, latest.clone(), metrics.clone(), health.clone()).await?;
         tracing::info!(address = %bound, "admin endpoint");
     }
     let (mut source, reporter) = if let Some(folder) = &args.objects.manifests {
         (Source::Manifests(Box::new(Folder::new(folder)?)), None)
     } else {
-        let client = client(args).await?;
+        let client = client(args, &health).await?;
         let statuses = Statuses::default();
-        let cluster = Cluster::watch(&client, &statuses);
+        let cluster = Cluster::watch(&client, &statuses, &health);
         let settings = report::Settings::new(&args.objects)?;
         let reporter = Reporter::start(client, settings, statuses, latest, metrics.clone());
         (Source::Cluster(Box::new(cluster)), Some(reporter))
@@ -173,7 +172,7 @@ fn save(keeper: Option<&mut Keeper>, source: &Source, control: &Control) {
 }
 
 /// The cluster: that of a kubeconfig, or the one that the process runs in.
-async fn client(args: &cli::Run) -> anyhow::Result<Client> {
+async fn client(args: &cli::Run, health: &Health) -> anyhow::Result<Client> {
     let config = match &args.objects.kubeconfig {
         Some(file) => {
             let options = kube::config::KubeConfigOptions::default();
@@ -185,8 +184,7 @@ async fn client(args: &cli::Run) -> anyhow::Result<Client> {
         None => kube::Config::incluster()
             .context("this is no pod of a cluster; name one with --kubeconfig FILE")?,
     };
-    let builder = api_server::builder(config).context("connecting to the API server")?;
-    Ok(builder.build())
+    cluster::connect(config, health).context("connecting to the API server")
 }
 
 async fn drain(running: Running, grace: Option<Duration>, mut ending: Ending) -> anyhow::Result<()> {
