@@ -54,8 +54,9 @@ pub(crate) struct Stored {
 }
 
 impl Statuses {
-    pub(crate) fn get(&self, kind: &'static str, key: &Key) -> Option<Stored> {
-        self.lock().get(&(kind, key.clone())).cloned()
+    /// What somebody makes of the status of an object, if it is there. Nobody else sees any meanwhile.
+    pub(crate) fn look<R>(&self, kind: &'static str, key: &Key, at: impl FnOnce(&Stored) -> R) -> Option<R> {
+        self.lock().get(&(kind, key.clone())).map(at)
     }
 
     fn set(&self, kind: &'static str, key: Key, stored: Stored) {

@@ -3,15 +3,16 @@
 //! Of all replicas the leader writes. What it writes is compared with what stands there, so that a restart writes
 //! nothing; an object that somebody just changed comes before those that wait. Serving never waits for any of this.
 
+mod queue;
 mod status;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use fairway_crds::{CaddyRoute as CaddyRouteObject, bounds};
+use fairway_crds::CaddyRoute as CaddyRouteObject;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -26,11 +27,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::cli;
-use crate::cluster::Statuses;
+use crate::cluster::{Statuses, Stored};
 use crate::control::Report;
 use crate::metrics::Metrics;
 use crate::objects::Key;
-use crate::verdict::Verdict;
+use crate::verdict::{Finding, Verdict};
+
+use queue::{Id, Queue};
 
 /// Who owns the fields that are written.
 const MANAGER: &str = "fairway";
@@ -44,8 +47,10 @@ const WRITES: usize = 4;
 const BATCH: usize = 32;
 /// How long nothing is written after the API server refused.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Characters of an Event's note; the API server takes 1,024 bytes.
-const NOTE: usize = 1000;
+/// The longest for which it may ask.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Bytes of an Event's note; the API server takes no more.
+const NOTE: usize = 1024;
 /// How long a word about addresses is believed.
 const ADDRESSES: Duration = Duration::from_secs(10);
 
@@ -97,8 +102,10 @@ impl Reporter {
             settings,
             statuses,
             metrics,
-            told: HashMap::new(),
+            addresses: None,
+            queue: Queue::default(),
             events: HashMap::new(),
+            owed: HashSet::new(),
         };
         Self {
             end,
@@ -185,7 +192,7 @@ async fn turn(
         };
         pause = match progress {
             Progress::More => Duration::ZERO,
-            Progress::Refused => PAUSE,
+            Progress::Refused(wait) => wait,
             // A status may be changed by others at any time.
             Progress::Done => ADDRESSES,
         };
@@ -210,8 +217,8 @@ enum Progress {
     More,
     /// All is as it should be.
     Done,
-    /// Something could not be written.
-    Refused,
+    /// Something could not be written; so long is nothing tried.
+    Refused(Duration),
 }
 
 struct Writer {
@@ -220,10 +227,13 @@ struct Writer {
     statuses: Statuses,
     metrics: Metrics,
     recorder: Recorder,
-    /// The generations that were last written, so that an edit is known.
-    told: HashMap<(&'static str, Key), i64>,
+    /// The addresses of Ingresses, and when they were asked for.
+    addresses: Option<(Vec<Value>, Instant)>,
+    queue: Queue,
     /// What the last Event of an object said.
-    events: HashMap<(&'static str, Key), String>,
+    events: HashMap<Id, String>,
+    /// Whose Event could not be written.
+    owed: HashSet<Id>,
 }
 
 /// One status to be written.
@@ -233,124 +243,168 @@ struct Write {
     status: Value,
 }
 
+/// What is to be done about one object.
+struct Task {
+    id: Id,
+    write: Option<Write>,
+    event: Option<(Event, ObjectReference)>,
+}
+
+/// How a task ended.
+struct Outcome {
+    task: Task,
+    status: Result<Option<Value>, kube::Error>,
+    event: Result<(), kube::Error>,
+}
+
 impl Writer {
-    /// Writes some of what differs.
-    async fn write(&mut self, report: &Report) -> Progress {
-        let addresses = match self.addresses().await {
-            Ok(addresses) => addresses,
+    /// Writes some of what differs. Whoever drops this midway may leave things written that are not noted as such; the
+    /// watch tells them later.
+    async fn write(&mut self, report: &Arc<Report>) -> Progress {
+        match self.renew_addresses().await {
+            Ok(is_changed) => {
+                if is_changed || self.queue.is_empty() || !self.queue.is_of(report) {
+                    self.plan(report);
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "the addresses of --publish-service cannot be had");
-                return Progress::Refused;
+                return Progress::Refused(pause_after(&error));
             }
-        };
-        let mut edited = Vec::new();
-        let mut waiting = Vec::new();
-        let mut known = HashSet::new();
-        for verdict in &report.verdicts {
-            let key = verdict.key();
-            known.insert((verdict.kind, key.clone()));
-            let Some(stored) = self.statuses.get(verdict.kind, &key) else {
-                continue;
-            };
-            let status = match verdict.kind {
-                "Ingress" => status::of_ingress(verdict, &addresses),
-                _ => status::of_caddy_route(verdict, &stored.status),
-            };
-            if status::is_written(&status, &stored.status) {
-                continue;
-            }
-            let is_edit = self
-                .told
-                .get(&(verdict.kind, key.clone()))
-                .is_some_and(|told| *told != verdict.generation);
-            let list = if is_edit { &mut edited } else { &mut waiting };
-            list.push((
-                Write {
-                    kind: verdict.kind,
-                    key,
-                    status,
-                },
-                verdict.generation,
-            ));
         }
-        self.told.retain(|id, _| known.contains(id));
-        self.events.retain(|id, _| known.contains(id));
-        let all = edited.len() + waiting.len();
-        let batch: Vec<(Write, i64)> = edited.into_iter().chain(waiting).take(BATCH).collect();
-        let rest = all - batch.len();
-        let mut pending = batch.into_iter();
         let mut running = FuturesUnordered::new();
-        let mut is_refused = false;
+        let mut begun = 0;
+        let mut refused = None;
         loop {
             while running.len() < WRITES
-                && let Some((write, generation)) = pending.next()
+                && begun < BATCH
+                && let Some(place) = self.queue.next()
             {
-                let client = self.client.clone();
-                running.push(async move {
-                    let written = patch(&client, &write).await;
-                    (write, generation, written)
-                });
+                // Between then and now it may have been settled.
+                let Some(task) = self.task(&report.verdicts[place]) else {
+                    continue;
+                };
+                begun += 1;
+                running.push(task.run(self.client.clone(), self.recorder.clone()));
             }
-            let Some((write, generation, written)) = running.next().await else {
+            let Some(outcome) = running.next().await else {
                 break;
             };
-            match written {
-                Ok(stored) => {
-                    let id = (write.kind, write.key);
-                    self.statuses.update(id.0, &id.1, stored);
-                    self.told.insert(id, generation);
-                }
-                // It is gone, and so is its status.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    is_refused = true;
-                    tracing::warn!(kind = write.kind, object = %write.key, %error, "a status cannot be written");
-                }
+            if let Some(wait) = self.note(outcome) {
+                refused = refused.max(Some(wait));
             }
         }
-        drop(running);
-        self.publish_events(report).await;
-        match (is_refused, rest) {
-            (true, _) => Progress::Refused,
-            (false, 0) => Progress::Done,
-            (false, _) => Progress::More,
+        match refused {
+            Some(wait) => Progress::Refused(wait),
+            None if self.queue.is_empty() => Progress::Done,
+            None => Progress::More,
         }
     }
 
-    /// Tells the first mistake of an object as an Event, once for each that is new.
-    async fn publish_events(&mut self, report: &Report) {
-        for verdict in &report.verdicts {
-            let key = verdict.key();
-            let id = (verdict.kind, key.clone());
-            let Some(finding) = verdict.findings.iter().find(|finding| finding.is_error()) else {
-                self.events.remove(&id);
-                continue;
-            };
-            let note = finding.one_line();
-            if self.events.get(&id) == Some(&note) {
-                continue;
+    /// Queues all that is due after a report.
+    fn plan(&mut self, report: &Arc<Report>) {
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.plan(report, |verdict| self.is_due(verdict));
+        self.events.retain(|id, _| queue.knows(id));
+        self.owed.retain(|id| queue.knows(id));
+        self.queue = queue;
+    }
+
+    fn is_due(&self, verdict: &Verdict) -> bool {
+        let id = queue::id(verdict);
+        let is_told = |stored: &Stored| status::is_written(&self.status(verdict, stored), &stored.status);
+        match self.statuses.look(id.0, &id.1, is_told) {
+            None => false,
+            Some(false) => true,
+            Some(true) => self.owes_event(&id, verdict),
+        }
+    }
+
+    fn status(&self, verdict: &Verdict, stored: &Stored) -> Value {
+        match verdict.kind {
+            "Ingress" => {
+                let addresses = self.addresses.as_ref();
+                status::of_ingress(verdict, addresses.map_or(&[][..], |(addresses, _)| addresses))
             }
-            let Some(stored) = self.statuses.get(verdict.kind, &key) else {
-                continue;
-            };
-            let event = Event {
-                type_: EventType::Warning,
-                reason: status::reason(finding.code),
-                note: Some(bounds::cut(note.clone(), NOTE)),
-                action: "Render".to_owned(),
-                secondary: None,
-            };
-            let object = ObjectReference {
-                api_version: Some(api_version(verdict).to_owned()),
-                kind: Some(verdict.kind.to_owned()),
-                name: Some(key.name.to_string()),
-                namespace: Some(key.namespace.to_string()),
-                uid: Some(stored.uid),
-                ..ObjectReference::default()
-            };
-            match self.recorder.publish(&event, &object).await {
-                Ok(()) => drop(self.events.insert(id, note)),
-                Err(error) => return tracing::warn!(%error, "an Event cannot be written"),
+            _ => status::of_caddy_route(verdict, &stored.status),
+        }
+    }
+
+    /// Whether an Event is due although the status is as it should be: one that failed, and the mistake of an Ingress
+    /// in whose status there is no address to tell it at.
+    fn owes_event(&self, id: &Id, verdict: &Verdict) -> bool {
+        let is_mute = id.0 == "Ingress"
+            && self
+                .addresses
+                .as_ref()
+                .is_none_or(|(addresses, _)| addresses.is_empty());
+        let is_owed = is_mute || self.owed.contains(id);
+        is_owed && first_mistake(verdict).is_some_and(|finding| self.is_news(id, finding))
+    }
+
+    fn is_news(&self, id: &Id, finding: &Finding) -> bool {
+        let note = cut(finding.one_line(), NOTE);
+        self.events.get(id).is_none_or(|known| *known != note)
+    }
+
+    /// What is to be done about an object, if anything.
+    fn task(&mut self, verdict: &Verdict) -> Option<Task> {
+        let id = queue::id(verdict);
+        let looked = self.statuses.look(id.0, &id.1, |stored| {
+            let status = self.status(verdict, stored);
+            let is_written = status::is_written(&status, &stored.status);
+            (stored.uid.clone(), (!is_written).then_some(status))
+        });
+        let (uid, status) = looked?;
+        let mistake = first_mistake(verdict);
+        if mistake.is_none() {
+            self.events.remove(&id);
+            self.owed.remove(&id);
+        }
+        let is_event_due = status.is_some() || self.owes_event(&id, verdict);
+        let event = mistake
+            .filter(|finding| is_event_due && self.is_news(&id, finding))
+            .map(|finding| event_of(verdict, finding, uid));
+        if status.is_none() && event.is_none() {
+            return None;
+        }
+        let write = status.map(|status| Write {
+            kind: id.0,
+            key: id.1.clone(),
+            status,
+        });
+        Some(Task { id, write, event })
+    }
+
+    /// Takes note of what was done; gives how long nothing is to be tried, if it was refused.
+    fn note(&mut self, outcome: Outcome) -> Option<Duration> {
+        let Outcome { task, status, event } = outcome;
+        let Task { id, event: told, .. } = task;
+        match status {
+            Ok(stored) => {
+                if let Some(stored) = stored {
+                    self.statuses.update(id.0, &id.1, stored);
+                }
+                self.queue.told(&id);
+            }
+            // It is gone, and so is its status.
+            Err(kube::Error::Api(status)) if status.code == 404 => return None,
+            Err(error) => {
+                tracing::warn!(kind = id.0, object = %id.1, %error, "a status cannot be written");
+                return Some(pause_after(&error));
+            }
+        }
+        let (event_told, _) = told?;
+        match event {
+            Ok(()) => {
+                self.owed.remove(&id);
+                self.events.insert(id, event_told.note.unwrap_or_default());
+                None
+            }
+            Err(error) => {
+                tracing::warn!(kind = id.0, object = %id.1, %error, "an Event cannot be written");
+                self.owed.insert(id);
+                Some(pause_after(&error))
             }
         }
     }
@@ -365,6 +419,20 @@ impl Writer {
             }
             Err(_) => false,
         }
+    }
+
+    /// Asks for the addresses of Ingresses, if that is some time ago; gives whether they changed.
+    async fn renew_addresses(&mut self) -> Result<bool, kube::Error> {
+        if self
+            .addresses
+            .as_ref()
+            .is_some_and(|(_, then)| then.elapsed() < ADDRESSES)
+        {
+            return Ok(false);
+        }
+        let now = self.addresses().await?;
+        let before = self.addresses.replace((now, Instant::now()));
+        Ok(before.map(|(before, _)| before) != self.addresses.as_ref().map(|(now, _)| now.clone()))
     }
 
     /// The addresses of Ingresses: those given, or those of the Service.
@@ -392,6 +460,72 @@ impl Writer {
     }
 }
 
+/// The first mistake of an object, which is what its Event tells.
+fn first_mistake(verdict: &Verdict) -> Option<&Finding> {
+    verdict.findings.iter().find(|finding| finding.is_error())
+}
+
+/// How long nothing is tried after an error.
+fn pause_after(error: &kube::Error) -> Duration {
+    let asked = match error {
+        kube::Error::Api(status) => status
+            .details
+            .as_ref()
+            .map_or(0, |details| details.retry_after_seconds),
+        _ => 0,
+    };
+    Duration::from_secs(asked.into()).clamp(PAUSE, LONGEST_PAUSE)
+}
+
+/// The Event that tells a mistake, and the object that it is about.
+fn event_of(verdict: &Verdict, finding: &Finding, uid: String) -> (Event, ObjectReference) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: status::reason(finding.code),
+        note: Some(cut(finding.one_line(), NOTE)),
+        action: "Render".to_owned(),
+        secondary: None,
+    };
+    let object = ObjectReference {
+        api_version: Some(api_version(verdict).to_owned()),
+        kind: Some(verdict.kind.to_owned()),
+        name: Some(verdict.name.to_string()),
+        namespace: Some(verdict.namespace.to_string()),
+        uid: Some(uid),
+        ..ObjectReference::default()
+    };
+    (event, object)
+}
+
+/// Makes a text fit: one of more than `most` bytes ends in `…` within that length.
+fn cut(mut text: String, most: usize) -> String {
+    const MORE: char = '…';
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most.saturating_sub(MORE.len_utf8())));
+        text.push(MORE);
+    }
+    text
+}
+
+impl Task {
+    /// Writes the status, and then the Event.
+    async fn run(self, client: Client, recorder: Recorder) -> Outcome {
+        let status = match &self.write {
+            Some(write) => patch(&client, write).await.map(Some),
+            None => Ok(None),
+        };
+        let event = match &self.event {
+            Some((event, object)) if status.is_ok() => recorder.publish(event, object).await,
+            _ => Ok(()),
+        };
+        Outcome {
+            task: self,
+            status,
+            event,
+        }
+    }
+}
+
 fn api_version(verdict: &Verdict) -> &'static str {
     match verdict.kind {
         "Ingress" => "networking.k8s.io/v1",
@@ -416,4 +550,25 @@ async fn patch(client: &Client, write: &Write) -> Result<Value, kube::Error> {
     };
     let stored = stored.map_err(kube::Error::SerdeError)?;
     Ok(stored["status"].clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_cut(text: &str, most: usize, expected: &str) {
+        let found = cut(text.to_owned(), most);
+        assert_eq!(found, expected);
+        assert!(found.len() <= most);
+    }
+
+    #[test]
+    fn notes_fit_in_bytes() {
+        check_cut("abcdef", 6, "abcdef");
+        check_cut("abcdefg", 6, "abc…");
+        check_cut("ääää", 8, "ääää");
+        check_cut("äääää", 8, "ää…");
+        assert_eq!(cut("ä".repeat(1000), NOTE).len(), 1023);
+    }
 }
