@@ -321,7 +321,7 @@ fn verdict(part: &Part, won: Won, cyclic: &BTreeSet<String>) -> Verdict {
     let claims = part.sites.iter().any(|site| !site.addresses.is_empty()) || !part.paths.is_empty();
     let state = match part.state {
         State::Accepted if lost && !serves => State::Refused,
-        State::Accepted if lost => State::PartiallyAccepted,
+        State::Accepted if lost || findings.iter().any(Finding::is_error) => State::PartiallyAccepted,
         State::Unavailable | State::LastGood if claims && !serves => State::Refused,
         state => state,
     };

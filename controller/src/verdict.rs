@@ -80,7 +80,7 @@ impl LastGoodText {
 pub(crate) enum State {
     /// All of it.
     Accepted,
-    /// A part: some host or path belongs to another object.
+    /// A part: some host or path belongs to another object, or is not served as it is written.
     PartiallyAccepted,
     /// Its last good text; the one that it has now is broken.
     LastGood,

@@ -427,12 +427,12 @@ fn references() -> Vec<Broken> {
             "route-cycle-of-two",
             "&(r1) {\n\tinvoke r2\n}\nSITE {\n\tinvoke r1\n}\n",
             "&(r2) {\n\tinvoke r1\n}\n",
-            "Accepted: named-route-cycle",
+            "PartiallyAccepted: named-route-cycle",
         ),
         whole(
             "route-cycle",
             "&(self) {\n\tinvoke self\n}\nhttp://r.mallory.test {\n\tinvoke self\n}\n",
-            "Accepted: named-route-cycle",
+            "PartiallyAccepted: named-route-cycle",
         ),
     ]
 }
@@ -514,7 +514,7 @@ fn claims() -> Vec<Broken> {
         whole(
             "https-without-certificate",
             "https://h.mallory.test {\n\trespond 1\n}\n",
-            "Accepted: no-certificate",
+            "PartiallyAccepted: no-certificate",
         ),
         whole(
             "internal-for-all",
@@ -583,19 +583,19 @@ fn ingresses() -> Vec<Broken> {
             "resource-missing",
             "r.mallory.test",
             resource("CaddyRoute"),
-            "Accepted: unknown-backend",
+            "PartiallyAccepted: unknown-backend",
         ),
         one(
             "resource-of-a-wrong-kind",
             "r.mallory.test",
             resource("Bucket"),
-            "Accepted: unknown-backend",
+            "PartiallyAccepted: unknown-backend",
         ),
         of_ingress(
             "backend-missing",
             &json!({"defaultBackend": {}}),
             &[],
-            "Accepted: unknown-backend",
+            "PartiallyAccepted: unknown-backend",
         ),
         of_ingress(
             "default-for-all",

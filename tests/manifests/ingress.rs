@@ -152,7 +152,7 @@ async fn a_path_may_point_at_a_named_route() {
         ])
         .await;
     cluster
-        .judged("Ingress", "shop/rules", "Accepted: unknown-backend")
+        .judged("Ingress", "shop/rules", "PartiallyAccepted: unknown-backend")
         .await;
     cluster.put(
         "missing.yaml",
