@@ -11,10 +11,10 @@ CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 ROUNDS ?= 12
 
-.PHONY: help build image demo test lint ledger fixtures deny record bench
+.PHONY: help build image demo test lint ledger ledger-cluster fixtures deny record bench
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the program
 	cargo build --workspace --bins
@@ -38,6 +38,12 @@ ledger: ## change a config of 5,000 sites 500 times in a minute of load, and acc
 	cargo build --release --bin fairway
 	ulimit -n 8192; FAIRWAY_BIN="$(CARGO_TARGET_DIR)/release/fairway" FAIRWAY_LEDGER_SECONDS=60 FAIRWAY_LEDGER_RATE=1000 \
 	FAIRWAY_LEDGER_CHANGES=500 FAIRWAY_LEDGER_SITES=5000 cargo test --release --workspace --test swap -- --nocapture
+
+ledger-cluster: ## change 500 sites 500 times through a real API server under load, and account for every request
+	tests/cluster/build
+	cargo build --release --bin fairway
+	ulimit -n 8192; FAIRWAY_BIN="$(CARGO_TARGET_DIR)/release/fairway" FAIRWAY_LEDGER_RATE=1000 FAIRWAY_LEDGER_CHANGES=500 \
+	FAIRWAY_LEDGER_SITES=500 cargo test --release --workspace --test cluster_endure swap:: -- --nocapture
 
 fixtures: build ## run the program over the cases of ../shared with their own runners
 	@test -d "$(SHARED)/fixtures" || { echo "no recorded cases at $(SHARED): set SHARED"; exit 1; }

@@ -3,11 +3,14 @@
 //! Each test starts a replica of its own. All of them agree on one leader, which writes for all; a test that ends takes
 //! its replica away, and another leads. So what is read back here was written by whoever leads just then.
 
+use serde_json::Value;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use fairway_tests::cluster::{Cluster, HOME, Namespace, Replica, Upstream, wait};
-use serde_json::{Value, json};
+use fairway_tests::cluster::{
+    Cluster, HOME, Namespace, Replica, Upstream, caddy_route, conditions, ingress, wait,
+};
+use serde_json::json;
 
 /// How long is watched that something does not happen. A leader writes within a second.
 const QUIET: Duration = Duration::from_secs(3);
@@ -15,56 +18,7 @@ const QUIET: Duration = Duration::from_secs(3);
 /// The cluster of these tests, with our kinds and the class of these tests.
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<&Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| prepare(Cluster::shared()))
-}
-
-fn prepare(cluster: &Cluster) -> &Cluster {
-    cluster.teach_kinds();
-    let class = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "fairway"},
-        "spec": {"controller": "fairway.dev/ingress-controller"},
-    });
-    cluster.apply(&class.to_string()).expect("it is taken");
-    cluster
-}
-
-fn caddy_route(name: &str, caddyfile: &str) -> Value {
-    json!({
-        "apiVersion": "fairway.dev/v1alpha1", "kind": "CaddyRoute", "metadata": {"name": name},
-        "spec": {"ingressClassName": "fairway", "caddyfile": caddyfile},
-    })
-}
-
-/// An Ingress that sends everything below a path of a host to a Service.
-fn ingress(name: &str, host: &str, path: &str, service: &str) -> Value {
-    let backend = json!({"service": {"name": service, "port": {"name": "http"}}});
-    json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name},
-        "spec": {"ingressClassName": "fairway", "rules": [
-            {"host": host, "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}},
-        ]},
-    })
-}
-
-/// `Type=Status Reason` of each condition, and whether all are of this generation.
-fn conditions(route: &Value) -> (Vec<String>, bool) {
-    let list = route["status"]["conditions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let line = |one: &Value| {
-        format!(
-            "{}={} {}",
-            text(&one["type"]),
-            text(&one["status"]),
-            text(&one["reason"])
-        )
-    };
-    let generation = &route["metadata"]["generation"];
-    let is_current = list.iter().all(|one| one["observedGeneration"] == *generation);
-    let is_current = is_current && route["status"]["observedGeneration"] == *generation;
-    (list.iter().map(line).collect(), is_current)
+    CLUSTER.get_or_init(|| Cluster::shared().prepare())
 }
 
 /// Who leads, if anybody does.
@@ -355,7 +309,7 @@ fn it_needs_no_more_than_its_rights() {
 fn one_replica_writes_and_another_takes_over() {
     // Alone: who leads is what this is about.
     let cluster = Cluster::start();
-    prepare(&cluster);
+    cluster.prepare();
     let space = cluster.namespace("leader");
     let host = format!("{}.test", space.name());
     let mut first = Replica::start(&cluster);

@@ -11,9 +11,12 @@
 mod chart;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod control_plane;
+#[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
+mod faults;
 mod guard;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod namespace;
+mod objects;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod replica;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
@@ -26,9 +29,11 @@ use std::{env, thread};
 
 pub use chart::{MANIFEST as CHART, helm, render};
 pub use control_plane::Cluster;
+pub use faults::{Asked, Fault, Faults};
 pub use namespace::Namespace;
+pub use objects::{caddy_route, conditions, ingress};
 pub use replica::{Answer, Replica};
-pub use upstream::Upstream;
+pub use upstream::{Upstream, address_of_this_machine};
 
 /// What has not happened after this time never will, on the slowest machine.
 const PATIENCE: Duration = Duration::from_mins(2);

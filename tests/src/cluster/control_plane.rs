@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::guard::{Folder, Guarded};
-use super::{HOME, Namespace, PATIENCE, STEP, chart, program, signal, upstream};
+use super::{HOME, Namespace, PATIENCE, STEP, chart, objects, program, signal, upstream};
 use crate::conversation::free_port;
 use crate::ledger::Authority;
 
@@ -197,6 +197,26 @@ impl Cluster {
             Ok(printed) => printed,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Teaches the API server our kinds, and makes the class `fairway`, which the objects of tests name.
+    pub fn prepare(&self) -> &Self {
+        self.teach_kinds();
+        let class = objects::class().to_string();
+        self.apply(&class).unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// Gives another service account in the namespace of the program the same rights; gives the name of its role.
+    pub fn grant(&self, account: &str) -> String {
+        let rights = chart::rights().replace("name: fairway", &format!("name: {account}"));
+        self.apply(&rights).unwrap_or_else(|error| panic!("{error}"));
+        account.to_owned()
+    }
+
+    /// Where the API server listens.
+    pub(super) const fn port(&self) -> u16 {
+        self.servers.port
     }
 
     pub(super) fn folder(&self) -> &Path {

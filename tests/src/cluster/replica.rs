@@ -1,7 +1,7 @@
 //! The program under test, as a controller of the cluster.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,19 +42,29 @@ impl Replica {
     /// Starts one, and waits until it serves what the cluster holds.
     #[must_use]
     pub fn start(cluster: &Cluster) -> Self {
-        Self::start_with(cluster, &[format!("--publish-address={ADDRESS}")])
+        Self::start_at(cluster, &cluster.limited())
     }
 
-    /// The same, with flags of its own besides those that say where it is and where it listens.
+    /// The same with another kubeconfig.
+    #[must_use]
+    pub fn start_at(cluster: &Cluster, kubeconfig: &Path) -> Self {
+        Self::start_by(cluster, kubeconfig, &[format!("--publish-address={ADDRESS}")])
+    }
+
+    /// Starts one with flags of its own besides those that say where it is and where it listens.
     #[must_use]
     pub fn start_with(cluster: &Cluster, flags: &[String]) -> Self {
+        Self::start_by(cluster, &cluster.limited(), flags)
+    }
+
+    fn start_by(cluster: &Cluster, kubeconfig: &Path, flags: &[String]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = cluster.folder().join(format!("replica-{number}.log"));
         let (http, https, admin) = (free_port(), free_port(), free_port());
         let mut arguments = vec![
             "run".to_owned(),
-            format!("--kubeconfig={}", cluster.limited().display()),
+            format!("--kubeconfig={}", kubeconfig.display()),
             format!("--http-port={http}"),
             format!("--https-port={https}"),
             format!("--admin=[::]:{admin}"),
@@ -127,6 +137,12 @@ impl Replica {
     pub fn ask_admin_from_outside(&self, path: &str) -> Result<Answer, String> {
         let address = upstream::address_of_this_machine()?.to_string();
         ask("http", &address, self.admin, path, None)
+    }
+
+    /// Where it serves HTTPS.
+    #[must_use]
+    pub fn https_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.https))
     }
 
     /// The number of its process.

@@ -59,7 +59,7 @@ impl Drop for Upstream {
 
 /// The address by which this machine would reach others. An API server refuses endpoints on a loopback address, and so
 /// does the program.
-pub(super) fn address_of_this_machine() -> Result<IpAddr, String> {
+pub fn address_of_this_machine() -> Result<IpAddr, String> {
     // Nothing is sent: connecting only chooses a route, to an address that is there for documentation.
     let chosen = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -54,8 +54,13 @@ pub struct Upstream {
 impl Upstream {
     /// Starts one that notes what arrives in `seen`. If dropped midway, it does not run.
     pub async fn start(seen: &Seen) -> io::Result<Self> {
-        let first = TcpListener::bind("127.0.0.1:0").await?;
-        let second = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_on(seen, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// The same on an address of this machine.
+    pub async fn start_on(seen: &Seen, address: IpAddr) -> io::Result<Self> {
+        let first = TcpListener::bind((address, 0)).await?;
+        let second = TcpListener::bind((address, 0)).await?;
         let addresses = Self {
             http1: first.local_addr()?,
             http2: second.local_addr()?,
