@@ -8,7 +8,7 @@
 //! | `/config` | the merged config as JSON, without a single key or password of a Secret |
 //! | `/healthz` | 200 |
 //! | `/metrics` | what is counted, in the text format of Prometheus |
-//! | `/readyz` | 200 as soon as a complete config is served, 503 before; tells whether it comes from disk, and which kinds are not watched just now |
+//! | `/readyz` | 200 as soon as a complete config is served; 503 before, and once the end is asked for; tells whether the config comes from disk, and which kinds are not watched just now |
 //!
 //! `/verdicts` and `/config` tell what tenants wrote, so only this machine (in a cluster: this pod) is answered; `kubectl
 //! port-forward` comes from there. The others are for probes and monitoring from elsewhere, too.
@@ -16,6 +16,7 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,12 +40,20 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The type of the page of metrics.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What there is to tell besides the report.
+#[derive(Clone, Default)]
+pub(crate) struct Condition {
+    pub metrics: Metrics,
+    pub health: Health,
+    /// Whoever sets it goes on serving, but wants no more traffic.
+    pub is_leaving: Arc<AtomicBool>,
+}
+
 /// Starts to answer; gives the address that was bound. Ends with the runtime.
 pub(crate) async fn start(
     address: SocketAddr,
     reports: watch::Receiver<Arc<Report>>,
-    metrics: Metrics,
-    health: Health,
+    condition: Condition,
 ) -> anyhow::Result<SocketAddr> {
     let listener = bind(address)
         .await
@@ -55,12 +64,12 @@ pub(crate) async fn start(
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let is_local = peer.ip().to_canonical().is_loopback();
-                    let (reports, metrics, health) = (reports.clone(), metrics.clone(), health.clone());
+                    let (reports, condition) = (reports.clone(), condition.clone());
                     tokio::spawn(async move {
                         let service = service_fn(|request| {
                             let report = Arc::clone(&reports.borrow());
                             let response = if is_local || is_for_all(request.uri().path()) {
-                                answer(&request, &report, &metrics, &health)
+                                answer(&request, &report, &condition)
                             } else {
                                 text(StatusCode::FORBIDDEN, "only who asks from this machine is told\n")
                             };
@@ -100,12 +109,7 @@ fn is_for_all(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
-fn answer<B>(
-    request: &Request<B>,
-    report: &Report,
-    metrics: &Metrics,
-    health: &Health,
-) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, report: &Report, condition: &Condition) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is possible here\n");
     }
@@ -125,10 +129,18 @@ fn answer<B>(
             }
         }
         ["config"] => json(&report.config),
-        ["metrics"] => response(StatusCode::OK, METRICS, metrics.page(report).into_bytes()),
+        ["metrics"] => response(
+            StatusCode::OK,
+            METRICS,
+            condition.metrics.page(report).into_bytes(),
+        ),
         ["healthz"] => text(StatusCode::OK, "ok\n"),
         ["readyz"] => {
             let (status, first) = match report.stale {
+                _ if condition.is_leaving.load(Ordering::Relaxed) => {
+                    let first = "the end was asked for\n".to_owned();
+                    (StatusCode::SERVICE_UNAVAILABLE, first)
+                }
                 _ if !report.is_ready => {
                     let first = "no complete config is served yet\n".to_owned();
                     (StatusCode::SERVICE_UNAVAILABLE, first)
@@ -142,7 +154,7 @@ fn answer<B>(
                     )
                 }
             };
-            let troubles = health.troubles().into_iter();
+            let troubles = condition.health.troubles().into_iter();
             let troubles = troubles.map(|(kind, why)| format!("{kind} are not watched: {why}\n"));
             text(
                 status,
@@ -211,8 +223,7 @@ mod tests {
     #[track_caller]
     fn check_report(report: &Report, (method, path): (&str, &str), status: u16, body: &str) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let response = answer(&request, report, &Metrics::default(), &Health::default());
-        check_answer(response, status, body);
+        check_answer(answer(&request, report, &Condition::default()), status, body);
     }
 
     #[track_caller]
@@ -249,19 +260,21 @@ mod tests {
             200,
             "ok, from the snapshot on disk of 2026-01-02T03:04:05Z: the API server has not answered yet\n",
         );
-        let ask = |report: &Report, health: &Health| {
+        let ask = |report: &Report, condition: &Condition| {
             let request = Request::get("/readyz").body(()).unwrap();
-            answer(&request, report, &Metrics::default(), health)
+            answer(&request, report, condition)
         };
-        let early = ask(&Report::default(), &Health::default());
+        let early = ask(&Report::default(), &Condition::default());
         assert_eq!(early.status(), 503);
-        let health = Health::default();
-        health.failed("ingresses", "forbidden");
+        let condition = Condition::default();
+        condition.health.failed("ingresses", "forbidden");
         check_answer(
-            ask(&report(), &health),
+            ask(&report(), &condition),
             200,
             "ok\ningresses are not watched: forbidden\n",
         );
+        condition.is_leaving.store(true, Ordering::Relaxed);
+        assert_eq!(ask(&report(), &condition).status(), 503);
         check(
             "GET",
             "/",

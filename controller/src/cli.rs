@@ -38,7 +38,7 @@ pub(crate) enum Verb {
     /// --manifests those of a folder; else a config file.
     ///
     /// SIGTERM or Ctrl-C stops accepting connections, lets requests under way finish (as long as `grace_period` in
-    /// the config allows; without it, as long as they take) and exits. A second signal ends at once.
+    /// the config or --grace-period allows; without it, as long as they take) and exits. A second signal ends at once.
     Run(Run),
     /// Print the JSON that a Caddyfile means
     Adapt(Adapt),
@@ -170,6 +170,10 @@ pub(crate) struct Objects {
     /// At the end, how long requests under way may take before they are cut off, such as 30s; as long as they take without it
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub grace_period: Option<std::time::Duration>,
+    /// How long to serve on after SIGTERM before the end begins, such as 10s, with /readyz at 503: until everybody has
+    /// heard that this replica goes
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub shutdown_delay: Option<std::time::Duration>,
     /// In a cluster: the Service whose addresses are written into the status of Ingresses
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "publish_address")]
     pub publish_service: Option<String>,
@@ -194,6 +198,7 @@ impl Objects {
             (self.admin.is_some(), "--admin"),
             (self.access_log, "--access-log"),
             (self.grace_period.is_some(), "--grace-period"),
+            (self.shutdown_delay.is_some(), "--shutdown-delay"),
             (self.publish_service.is_some(), "--publish-service"),
             (!self.publish_address.is_empty(), "--publish-address"),
             (self.snapshot_dir.is_some(), "--snapshot-dir"),

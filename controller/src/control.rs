@@ -145,6 +145,13 @@ impl Control {
         &self.registry
     }
 
+    /// Serves on, and asks clients to come back over other connections.
+    pub(crate) fn leave(&self) {
+        if let Some(running) = &self.running {
+            running.leave();
+        }
+    }
+
     /// The running data plane, to end it.
     pub(crate) fn into_running(self) -> Option<Running> {
         self.running

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -47,9 +49,10 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         interrupt: signal(SignalKind::interrupt()).context("listening to SIGINT")?,
     };
     let (reports, latest) = watch::channel(Arc::<Report>::default());
-    let (metrics, health) = (Metrics::default(), Health::default());
+    let condition = admin::Condition::default();
+    let (metrics, health) = (condition.metrics.clone(), condition.health.clone());
     if let Some(address) = args.objects.admin {
-        let bound = admin::start(address, latest.clone(), metrics.clone(), health.clone()).await?;
+        let bound = admin::start(address, latest.clone(), condition.clone()).await?;
         tracing::info!(address = %bound, "admin endpoint");
     }
     let (mut source, reporter) = if let Some(folder) = &args.objects.manifests {
@@ -67,7 +70,6 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         https: args.objects.https_port.unwrap_or(443),
     };
     let mut control = Control::new(ports, source.allows_local(), serving::storage());
-    let mut told = Told::default();
     let mut options = Options {
         threads: args.threads,
         access_log: None,
@@ -76,11 +78,6 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
         control.log_access();
         options.access_log = Some(Arc::new(AccessLogs::to_stdout()?));
     }
-    let publish = |control: &Control, source: &Source, told: &mut Told| {
-        let newest = control.report();
-        told.tell(source, &newest.verdicts);
-        reports.send_replace(newest);
-    };
     let folder = args.objects.snapshot_dir.as_deref();
     let (first, stale) = tokio::select! {
         () = ending.asked() => return Ok(()),
@@ -91,7 +88,6 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
     }
     control.start(&first, stale, &options)?;
     drop(first);
-    publish(&control, &source, &mut told);
     if let Some(running) = control.running() {
         metrics.ask(running, control.registry());
     }
@@ -101,40 +97,38 @@ async fn serve(args: &cli::Run) -> anyhow::Result<()> {
     if stale.is_none() {
         keeper.as_mut().map(Keeper::note);
     }
-    loop {
-        let snapshot = tokio::select! {
-            () = ending.asked() => break,
-            () = due(keeper.as_ref()) => {
-                save(keeper.as_mut(), &source, &control);
-                continue;
-            }
-            snapshot = source.changed() => snapshot,
-        };
-        keeper.as_mut().map(Keeper::note);
-        let begun = Instant::now();
-        match control.apply(&snapshot) {
-            Ok(change) => {
-                metrics.applied(begun.elapsed(), change.swapped);
-                publish(&control, &source, &mut told);
-                if change.swapped || change.endpoints > 0 {
-                    let (rendered, endpoints) = (change.rendered, change.endpoints);
-                    tracing::info!(rendered, swapped = change.swapped, endpoints, "applied");
-                }
-            }
-            Err(error) => {
-                metrics.refused();
-                tracing::error!(error = format!("{error:#}"), "the change is not served");
-            }
-        }
-    }
-    if keeper.as_ref().is_some_and(Keeper::is_behind) {
-        save(keeper.as_mut(), &source, &control);
-    }
+    let mut following = Following {
+        control,
+        source,
+        reports,
+        metrics,
+        keeper,
+        told: Told::default(),
+    };
+    following.publish();
+    following.follow(ending.asked()).await;
+    condition.is_leaving.store(true, Ordering::Relaxed);
     // Another replica may take over before this one has drained.
     if let Some(reporter) = reporter {
         reporter.end().await;
     }
-    match control.into_running() {
+    if let Some(delay) = args.objects.shutdown_delay {
+        tracing::info!(?delay, "the end begins after a delay");
+        following.control.leave();
+        let is_over = async {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => false,
+                () = ending.asked() => true,
+            }
+        };
+        if following.follow(is_over).await {
+            return Ok(());
+        }
+    }
+    if following.keeper.as_ref().is_some_and(Keeper::is_behind) {
+        following.save();
+    }
+    match following.control.into_running() {
         Some(running) => drain(running, args.objects.grace_period, ending).await,
         None => Ok(()),
     }
@@ -157,17 +151,67 @@ async fn first(source: &mut Source, folder: Option<&Path>) -> (Arc<Snapshot>, Op
     }
 }
 
+/// What serves, and what it follows.
+struct Following {
+    control: Control,
+    source: Source,
+    reports: watch::Sender<Arc<Report>>,
+    metrics: Metrics,
+    /// Keeps the objects on disk.
+    keeper: Option<Keeper>,
+    told: Told,
+}
+
+impl Following {
+    /// Serves what changes until something else happens, and gives that.
+    async fn follow<T>(&mut self, end: impl Future<Output = T>) -> T {
+        let mut end = pin!(end);
+        loop {
+            let snapshot = tokio::select! {
+                ended = &mut end => return ended,
+                () = due(self.keeper.as_ref()) => {
+                    self.save();
+                    continue;
+                }
+                snapshot = self.source.changed() => snapshot,
+            };
+            self.keeper.as_mut().map(Keeper::note);
+            let begun = Instant::now();
+            match self.control.apply(&snapshot) {
+                Ok(change) => {
+                    self.metrics.applied(begun.elapsed(), change.swapped);
+                    self.publish();
+                    if change.swapped || change.endpoints > 0 {
+                        let (rendered, endpoints) = (change.rendered, change.endpoints);
+                        tracing::info!(rendered, swapped = change.swapped, endpoints, "applied");
+                    }
+                }
+                Err(error) => {
+                    self.metrics.refused();
+                    tracing::error!(error = format!("{error:#}"), "the change is not served");
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let newest = self.control.report();
+        self.told.tell(&self.source, &newest.verdicts);
+        self.reports.send_replace(newest);
+    }
+
+    /// Hands the objects, as far as they are complete, to whoever keeps them on disk.
+    fn save(&mut self) {
+        if let (Some(keeper), Some(snapshot)) = (&mut self.keeper, self.source.snapshot()) {
+            keeper.write(snapshot, self.control.secrets());
+        }
+    }
+}
+
 async fn due(keeper: Option<&Keeper>) {
     match keeper {
         Some(keeper) => keeper.due().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Hands the objects, as far as they are complete, to whoever keeps them on disk.
-fn save(keeper: Option<&mut Keeper>, source: &Source, control: &Control) {
-    if let (Some(keeper), Some(snapshot)) = (keeper, source.snapshot()) {
-        keeper.write(snapshot, control.secrets());
     }
 }
 

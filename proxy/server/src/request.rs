@@ -65,6 +65,7 @@ pub(crate) async fn answer(
         return Ok(end.answer(Response::new(Body::Empty)));
     }
     let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let is_http1 = parts.version < Version::HTTP_2;
     let headless = parts.method == Method::HEAD && parts.version == Version::HTTP_2;
     // Whoever waits for leave to send a body does not get it when there is an answer already.
     let waits = parts.headers.contains_key(EXPECT);
@@ -117,6 +118,10 @@ pub(crate) async fn answer(
             }
             _ => bare(StatusCode::BAD_GATEWAY),
         };
+    } else if is_http1 && client.local.is_leaving.get() {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if headless {
         without_body(&mut response);

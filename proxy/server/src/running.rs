@@ -67,6 +67,8 @@ const LETTING_GO: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Serve,
+    /// As before, but nobody is to come back over the same connection.
+    Leave,
     Drain,
     Cut,
 }
@@ -268,6 +270,12 @@ impl Running {
     pub fn totals(&self) -> impl Fn() -> Totals + Send + Sync + 'static + use<> {
         let counters = Arc::clone(&self.counters);
         move || Totals::of(&counters)
+    }
+
+    /// Serves on, and asks clients of HTTP/1 to come back over another connection: one that is idle when the end comes
+    /// may be closed just when the next request is sent over it.
+    pub fn leave(&self) {
+        self.signal.send_modify(|signal| signal.phase = Phase::Leave);
     }
 
     /// Ends: no new connections, then waits until requests and tunnels are done, for at most `grace`; without end if

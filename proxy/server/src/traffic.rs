@@ -106,6 +106,7 @@ impl Seat {
             tasks: TaskTracker::new(),
             watches: RefCell::default(),
             next_watch: Cell::new(0),
+            is_leaving: Cell::new(false),
             draining: CancellationToken::new(),
             unread,
         });
@@ -126,7 +127,9 @@ impl Seat {
             // Lets go of the table that was served before.
             local.cache.borrow_mut().load();
             self.followed.note(self.number, generation);
-            if phase != Phase::Serve || self.signal.changed().await.is_err() {
+            local.is_leaving.set(phase != Phase::Serve);
+            let is_over = matches!(phase, Phase::Drain | Phase::Cut);
+            if is_over || self.signal.changed().await.is_err() {
                 break;
             }
         }
@@ -152,6 +155,8 @@ pub(crate) struct Local {
     pub(crate) tasks: TaskTracker,
     watches: RefCell<HashMap<u64, Arc<Watch>>>,
     next_watch: Cell<u64>,
+    /// Whether connections are not to be used again.
+    pub(crate) is_leaving: Cell<bool>,
     draining: CancellationToken,
     /// Takes bodies that nobody reads to their end.
     pub(crate) unread: unread::Sender,
