@@ -81,6 +81,14 @@ pub enum Trouble {
     Reset(String),
 }
 
+impl Trouble {
+    /// Whether the peer has said that it did not look at the request, because it ends the connection: then any client
+    /// sends it again. Such an error has no name that is seen from here, but it has words.
+    fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::Reset(why) if why.ends_with("connection error received: not a result of an error"))
+    }
+}
+
 impl From<hyper::Error> for Trouble {
     fn from(error: hyper::Error) -> Self {
         let told = chain(&error);
@@ -123,6 +131,16 @@ impl Ledger {
         self.book().connections_lost += 1;
     }
 
+    /// Notes that a connection did not come about, and was tried again.
+    pub fn connection_refused(&self) {
+        self.book().connections_refused += 1;
+    }
+
+    /// Notes over which connection a request travels, by the port at this end.
+    pub fn travels(&self, number: u64, port: u16) {
+        self.book().ports.insert(number, port);
+    }
+
     /// Sums up, and compares with what the upstreams have seen.
     #[must_use]
     pub fn balance(&self, seen: &Seen) -> Balance {
@@ -131,6 +149,7 @@ impl Ledger {
         Balance {
             counts: book.counts.clone(),
             connections_lost: book.connections_lost,
+            connections_refused: book.connections_refused,
             unseen: (1..=book.last)
                 .filter(|number| !seen.contains_key(number) && !book.unwell.contains(number))
                 .collect(),
@@ -138,6 +157,11 @@ impl Ledger {
                 .iter()
                 .filter(|(_, times)| **times > 1)
                 .map(|(number, _)| *number)
+                .collect(),
+            reset_over: book
+                .reset
+                .iter()
+                .map(|number| book.ports.get(number).copied())
                 .collect(),
             troubles: book.troubles.clone(),
             slowest: book.slowest,
@@ -197,6 +221,7 @@ impl Entry {
             }
             Err(Trouble::Reset(why)) => {
                 count.reset += 1;
+                book.reset.push(self.number);
                 format!("reset: {why}")
             }
         };
@@ -244,10 +269,14 @@ pub struct Balance {
     pub counts: BTreeMap<Kind, Count>,
     /// Connections that ended although the client had not closed them.
     pub connections_lost: u64,
+    /// Connections that did not come about at first.
+    pub connections_refused: u64,
     /// Requests that count as well answered, but that no upstream has seen.
     pub unseen: Vec<u64>,
     /// Requests that the upstreams have seen more than once.
     pub doubled: Vec<u64>,
+    /// Over which connection each request travelled that was broken off, by the port at this end.
+    pub reset_over: Vec<Option<u16>>,
     /// What went wrong, the first of them.
     pub troubles: Vec<String>,
     /// The longest time that a request took, those apart that stay open.
@@ -270,11 +299,14 @@ impl Balance {
     /// Whether each request was answered rightly, exactly once, and no connection was lost. Late answers are right.
     #[must_use]
     pub fn is_clean(&self) -> bool {
+        self.is_answered() && self.connections_lost == 0 && self.connections_refused == 0
+    }
+
+    /// Whether each request was answered rightly, exactly once, over whichever connection.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
         let total = self.total();
-        total.opened == total.ok + total.late
-            && self.connections_lost == 0
-            && self.unseen.is_empty()
-            && self.doubled.is_empty()
+        total.opened == total.ok + total.late && self.unseen.is_empty() && self.doubled.is_empty()
     }
 }
 
@@ -298,12 +330,13 @@ impl fmt::Display for Balance {
         row(to, "total", self.total())?;
         writeln!(
             to,
-            "unseen {} {:?}, doubled {} {:?}, connections lost {}, slowest {:?}",
+            "unseen {} {:?}, doubled {} {:?}, connections lost {} and refused {}, slowest {:?}",
             self.unseen.len(),
             self.unseen.iter().take(TOLD).collect::<Vec<_>>(),
             self.doubled.len(),
             self.doubled.iter().take(TOLD).collect::<Vec<_>>(),
             self.connections_lost,
+            self.connections_refused,
             self.slowest
         )?;
         self.troubles
@@ -318,8 +351,13 @@ struct Book {
     counts: BTreeMap<Kind, Count>,
     /// The numbers of those that failed or were reset.
     unwell: Vec<u64>,
+    /// The numbers of those that were reset.
+    reset: Vec<u64>,
+    /// Over which connection each request travelled last.
+    ports: BTreeMap<u64, u16>,
     troubles: Vec<String>,
     connections_lost: u64,
+    connections_refused: u64,
     slowest: Duration,
 }
 

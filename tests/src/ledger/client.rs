@@ -24,12 +24,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many connections the requests over HTTP/2 share.
 const HTTP2_CONNECTIONS: usize = 4;
 
+/// How often it connects until somebody takes it: a Service may choose one that has just gone, several times.
+const CONNECTS: usize = 20;
+
 /// How many messages a stream and a short WebSocket exchange, and the pace of these and of slow downloads.
 const MESSAGES: u64 = 10;
 const PACE: Duration = Duration::from_millis(40);
 
-type Http1 = http1::SendRequest<Payload>;
-type Http2 = http2::SendRequest<Payload>;
+type Http1 = Connection<http1::SendRequest<Payload>>;
+type Http2 = Connection<http2::SendRequest<Payload>>;
+
+/// One connection, and its port at this end.
+#[derive(Clone)]
+struct Connection<S> {
+    sender: S,
+    port: u16,
+}
 
 /// A client of one proxy; clones share its connections, which close with the last of them.
 #[derive(Clone)]
@@ -37,7 +47,7 @@ pub struct Client {
     door: Door,
     ledger: Ledger,
     idle: Arc<Mutex<Vec<Http1>>>,
-    http2: Arc<[Http2]>,
+    http2: Arc<[Mutex<Http2>]>,
 }
 
 impl Client {
@@ -45,10 +55,7 @@ impl Client {
     pub async fn connect(door: Door, ledger: Ledger) -> Result<Self, Trouble> {
         let mut connections = Vec::new();
         for _ in 0..HTTP2_CONNECTIONS {
-            let stream = TokioIo::new(door.connect(Protocol::Http2).await?);
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
-            tokio::spawn(connection);
-            connections.push(sender);
+            connections.push(Mutex::new(new_http2(&door).await?));
         }
         Ok(Self {
             door,
@@ -74,8 +81,7 @@ impl Client {
         let number = entry.number();
         let outcome = match kind {
             Kind::KeepAlive => in_time(self.keep_alive(number, host)).await,
-            Kind::Http2 => in_time(self.http2(number, host)).await,
-            Kind::Stream => in_time(self.stream(number, host)).await,
+            Kind::Http2 | Kind::Stream => in_time(self.until_processed(kind, number, host)).await,
             Kind::Download => in_time(self.download(number, host)).await,
             Kind::WebSocket | Kind::Kept => in_time(self.web_socket(number, host)).await,
         };
@@ -102,11 +108,25 @@ impl Client {
         expect("answer", &body, format!("{number} ").as_bytes())
     }
 
+    /// Sends over HTTP/2, and again if the peer has refused to look at it.
+    async fn until_processed(&self, kind: Kind, number: u64, host: &str) -> Result<(), Trouble> {
+        loop {
+            let outcome = match kind {
+                Kind::Stream => self.stream(number, host).await,
+                _ => self.http2(number, host).await,
+            };
+            match outcome {
+                Err(trouble) if trouble.is_unprocessed() => self.ledger.connection_lost(),
+                outcome => return outcome,
+            }
+        }
+    }
+
     async fn http2(&self, number: u64, host: &str) -> Result<(), Trouble> {
         let request = head(Method::POST, number, &self.uri(host, "/"))
             .body(full(format!("body of {number}")))
             .expect("it is well formed");
-        let response = self.http2_connection(number).send_request(request).await?;
+        let response = self.over_http2(number, request).await?;
         let body = numbered(response, number)?.collect().await?.to_bytes();
         expect("answer", &body, format!("{number} body of {number}").as_bytes())
     }
@@ -118,7 +138,7 @@ impl Client {
             .header(TE, "trailers")
             .body(body)
             .expect("it is well formed");
-        let mut answer = numbered(self.http2_connection(number).send_request(request).await?, number)?;
+        let mut answer = numbered(self.over_http2(number, request).await?, number)?;
         let mut pace = pace();
         for message in 0..MESSAGES {
             pace.tick().await;
@@ -149,8 +169,8 @@ impl Client {
     async fn download(&self, number: u64, host: &str) -> Result<(), Trouble> {
         let request = head(Method::GET, number, "/download").header(HOST, host);
         let request = request.body(full(Bytes::new())).expect("it is well formed");
-        let mut sender = self.http1_connection().await?;
-        let mut body = numbered(sender.send_request(request).await?, number)?;
+        let (connection, response) = self.on_http1(number, request).await?;
+        let mut body = numbered(response, number)?;
         let mut received = Vec::new();
         let mut pace = pace();
         let mut taken = 0;
@@ -171,7 +191,7 @@ impl Client {
                 received.len()
             )));
         }
-        self.give_back(sender).await;
+        self.give_back(connection).await;
         Ok(())
     }
 
@@ -194,7 +214,9 @@ impl Client {
             .header("sec-websocket-key", "bGVkZ2VyIG9mIGZhaXJ3YQ==")
             .body(full(Bytes::new()))
             .expect("it is well formed");
-        let mut response = self.new_connection().await?.send_request(request).await?;
+        let mut connection = self.new_http1().await?;
+        self.ledger.travels(number, connection.port);
+        let mut response = connection.sender.send_request(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(Trouble::Failed(format!("status {}", response.status())));
         }
@@ -206,15 +228,15 @@ impl Client {
 
     /// A whole exchange on a kept connection.
     async fn over_http1(&self, request: Request<Payload>) -> Result<Bytes, Trouble> {
-        let number = request.headers().get(NUMBER).cloned();
-        let mut sender = self.http1_connection().await?;
-        let response = sender.send_request(request).await?;
-        let body = match number.and_then(|number| number.to_str().ok()?.parse().ok()) {
+        let number = request.headers().get(NUMBER);
+        let number = number.and_then(|number| number.to_str().ok()?.parse().ok());
+        let (connection, response) = self.on_http1(number.unwrap_or_default(), request).await?;
+        let body = match number {
             Some(number) => numbered(response, number)?,
             None => good(response)?,
         };
         let body = body.collect().await?.to_bytes();
-        self.give_back(sender).await;
+        self.give_back(connection).await;
         Ok(body)
     }
 
@@ -222,18 +244,92 @@ impl Client {
         format!("{}://{host}{path}", self.door.scheme())
     }
 
-    fn http2_connection(&self, number: u64) -> Http2 {
-        self.http2[usize::try_from(number).unwrap_or_default() % self.http2.len()].clone()
-    }
-
-    async fn http1_connection(&self) -> Result<Http1, Trouble> {
-        while let Some(sender) = self.take_idle() {
-            if !sender.is_closed() {
-                return Ok(sender);
+    /// Sends on a kept connection, or on a new one. One that ended without having sent any of it is no trouble: the
+    /// next one is taken, as any client does.
+    async fn on_http1(
+        &self,
+        number: u64,
+        mut request: Request<Payload>,
+    ) -> Result<(Http1, Response<Incoming>), Trouble> {
+        loop {
+            let mut connection = self.http1_connection().await?;
+            self.ledger.travels(number, connection.port);
+            match connection.sender.try_send_request(request).await {
+                Ok(response) => return Ok((connection, response)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error.into_error().into()),
+                },
             }
             self.ledger.connection_lost();
         }
-        self.new_connection().await
+    }
+
+    /// Sends on one of the connections of HTTP/2; one that has ended is replaced.
+    async fn over_http2(
+        &self,
+        number: u64,
+        mut request: Request<Payload>,
+    ) -> Result<Response<Incoming>, Trouble> {
+        let place = &self.http2[usize::try_from(number).unwrap_or_default() % self.http2.len()];
+        loop {
+            let mut connection = place.lock().expect("nothing panics while it holds this").clone();
+            self.ledger.travels(number, connection.port);
+            match connection.sender.try_send_request(request).await {
+                Ok(response) => return Ok(response),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error.into_error().into()),
+                },
+            }
+            let fresh = self.new_http2().await?;
+            let mut kept = place.lock().expect("nothing panics while it holds this");
+            // Somebody else may have been quicker; then there is one more, which nobody uses.
+            if kept.sender.is_closed() {
+                *kept = fresh;
+                self.ledger.connection_lost();
+            }
+        }
+    }
+
+    async fn http1_connection(&self) -> Result<Http1, Trouble> {
+        while let Some(connection) = self.take_idle() {
+            if !connection.sender.is_closed() {
+                return Ok(connection);
+            }
+            self.ledger.connection_lost();
+        }
+        self.new_http1().await
+    }
+
+    async fn new_http1(&self) -> Result<Http1, Trouble> {
+        let mut tries = 1;
+        loop {
+            match new_http1(&self.door).await {
+                Err(trouble) => self.try_again(trouble, &mut tries)?,
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn new_http2(&self) -> Result<Http2, Trouble> {
+        let mut tries = 1;
+        loop {
+            match new_http2(&self.door).await {
+                Err(trouble) => self.try_again(trouble, &mut tries)?,
+                connected => return connected,
+            }
+        }
+    }
+
+    /// A connection that did not come about is tried again: nothing was asked for yet. The ledger tells how often.
+    fn try_again(&self, trouble: Trouble, tries: &mut usize) -> Result<(), Trouble> {
+        if *tries == CONNECTS || matches!(trouble, Trouble::Failed(_)) {
+            return Err(trouble);
+        }
+        *tries += 1;
+        self.ledger.connection_refused();
+        Ok(())
     }
 
     fn take_idle(&self) -> Option<Http1> {
@@ -243,23 +339,16 @@ impl Client {
             .pop()
     }
 
-    async fn new_connection(&self) -> Result<Http1, Trouble> {
-        let stream = TokioIo::new(self.door.connect(Protocol::Http1).await?);
-        let (sender, connection) = http1::handshake(stream).await?;
-        tokio::spawn(connection.with_upgrades());
-        Ok(sender)
-    }
-
     /// Keeps a connection for the next one. That the proxy closes it after an answer is a loss, too.
-    async fn give_back(&self, mut sender: Http1) {
-        if sender.ready().await.is_err() {
+    async fn give_back(&self, mut connection: Http1) {
+        if connection.sender.ready().await.is_err() {
             self.ledger.connection_lost();
             return;
         }
         self.idle
             .lock()
             .expect("nothing panics while it holds this")
-            .push(sender);
+            .push(connection);
     }
 }
 
@@ -281,6 +370,22 @@ impl Socket {
         let outcome = outcome.await;
         self.entry.close(outcome);
     }
+}
+
+async fn new_http1(door: &Door) -> Result<Http1, Trouble> {
+    let wire = door.connect(Protocol::Http1).await?;
+    let port = wire.port()?;
+    let (sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
+    tokio::spawn(connection.with_upgrades());
+    Ok(Connection { sender, port })
+}
+
+async fn new_http2(door: &Door) -> Result<Http2, Trouble> {
+    let wire = door.connect(Protocol::Http2).await?;
+    let port = wire.port()?;
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(wire)).await?;
+    tokio::spawn(connection);
+    Ok(Connection { sender, port })
 }
 
 async fn in_time<T>(exchange: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -23,12 +25,43 @@ use super::frame::{self, Side};
 
 /// How often each number has arrived; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Seen(Arc<Mutex<BTreeMap<u64, u32>>>);
+pub struct Seen {
+    counts: Arc<Mutex<BTreeMap<u64, u32>>>,
+    /// Where the numbers are written, too.
+    file: Option<Arc<File>>,
+}
 
 impl Seen {
+    /// Adds each number to a file, for another process to read: one on a line, written at once, so that several may add
+    /// to one file.
+    #[must_use]
+    pub fn written_to(file: File) -> Self {
+        Self {
+            counts: Arc::default(),
+            file: Some(Arc::new(file)),
+        }
+    }
+
+    /// What was written to a file, but for its first bytes.
+    pub fn read(file: &Path, from: u64) -> io::Result<Self> {
+        let mut written = File::open(file)?;
+        written.seek(SeekFrom::Start(from))?;
+        let mut text = String::new();
+        written.read_to_string(&mut text)?;
+        let seen = Self::default();
+        text.lines()
+            .filter_map(|line| line.parse().ok())
+            .for_each(|number| seen.note(number));
+        Ok(seen)
+    }
+
     /// Notes that a request with this number has arrived.
     pub fn note(&self, number: u64) {
         *self.counted().entry(number).or_default() += 1;
+        if let Some(mut file) = self.file.as_deref() {
+            // If it cannot be written, the ledger misses the number.
+            let _ = file.write_all(format!("{number}\n").as_bytes());
+        }
     }
 
     /// How often each number has arrived until now.
@@ -38,7 +71,7 @@ impl Seen {
     }
 
     fn counted(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, u32>> {
-        self.0.lock().expect("nothing panics while it counts")
+        self.counts.lock().expect("nothing panics while it counts")
     }
 }
 
@@ -61,12 +94,17 @@ impl Upstream {
     pub async fn start_on(seen: &Seen, address: IpAddr) -> io::Result<Self> {
         let first = TcpListener::bind((address, 0)).await?;
         let second = TcpListener::bind((address, 0)).await?;
+        Self::serve(first, second, seen)
+    }
+
+    /// The same on listeners that are there, for HTTP/1.1 and for HTTP/2.
+    pub fn serve(http1: TcpListener, http2: TcpListener, seen: &Seen) -> io::Result<Self> {
         let addresses = Self {
-            http1: first.local_addr()?,
-            http2: second.local_addr()?,
+            http1: http1.local_addr()?,
+            http2: http2.local_addr()?,
         };
-        tokio::spawn(serve_http1(first, seen.clone()));
-        tokio::spawn(serve_http2(second, seen.clone()));
+        tokio::spawn(serve_http1(http1, seen.clone()));
+        tokio::spawn(serve_http2(http2, seen.clone()));
         Ok(addresses)
     }
 }

@@ -92,6 +92,17 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Wire {
+    /// The port at this end.
+    pub(super) fn port(&self) -> Result<u16> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        Ok(stream.local_addr()?.port())
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         self: Pin<&mut Self>,
