@@ -127,14 +127,17 @@ fn values_reach_their_objects() {
     check(
         &values,
         ("Deployment", "fairway", &container("args/4")),
+        &json!("--shutdown-delay=3s"),
+    );
+    check(
+        &values,
+        ("Deployment", "fairway", &container("args/5")),
         &json!("--grace-period=20s"),
     );
-    let sleep = container("lifecycle/preStop/sleep/seconds");
-    check(&values, ("Deployment", "fairway", &sleep), &json!(3));
     check(
         &["shutdown.delaySeconds=0"],
-        ("Deployment", "fairway", &container("lifecycle")),
-        &Value::Null,
+        ("Deployment", "fairway", &container("args/4")),
+        &json!("--grace-period=285s"),
     );
     check(
         &["fullnameOverride=edge"],
@@ -526,7 +529,7 @@ fn its_rights_are_what_the_program_uses() {
         "",
     );
 
-    // With the flags of the chart, but for those that say where it listens, which differ here.
+    // With the flags of the chart, but for those that say where it listens, which differ here, and the pause at the end.
     let objects = objects(CHART);
     let arguments =
         &find(&objects, "Deployment", "fairway")["spec"]["template"]["spec"]["containers"][0]["args"];
@@ -536,7 +539,8 @@ fn its_rights_are_what_the_program_uses() {
         .iter()
         .filter_map(Value::as_str);
     let own = arguments.filter(|argument| {
-        *argument != "run" && !argument.starts_with("--http") && !argument.starts_with("--admin")
+        let differs = ["--http", "--admin", "--shutdown-delay"];
+        *argument != "run" && !differs.iter().any(|flag| argument.starts_with(flag))
     });
     let own: Vec<String> = own.map(str::to_owned).collect();
     assert_eq!(own, ["--grace-period=285s", "--publish-service=fairway/fairway"]);
