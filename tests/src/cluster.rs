@@ -3,7 +3,7 @@
 //! What it is for: every claim about Kubernetes is shown against the real thing. [`Cluster::shared`] starts etcd and
 //! kube-apiserver once for a process of tests; each test takes a [`Namespace`] of its own, and starts the program as a
 //! [`Replica`] with no more rights than it needs. There is no node and no scheduler: a test writes `EndpointSlices`
-//! itself, which name an [`Upstream`] on an address of this machine.
+//! itself, which name an [`Upstream`] on an address of this machine. What needs pods takes a [`Node`].
 //!
 //! Everything started ends with the test, whether it passes, panics or is killed; so do the keys and tokens, which lie
 //! in a folder of the system's own. Where to start reading: [`Cluster`], then `guard.rs`, which sees to the ending.
@@ -14,8 +14,11 @@ mod control_plane;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod faults;
 mod guard;
+mod kubectl;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod namespace;
+#[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
+mod node;
 mod objects;
 #[expect(clippy::missing_panics_doc, reason = "a test is to fail there")]
 mod replica;
@@ -31,6 +34,7 @@ pub use chart::{MANIFEST as CHART, helm, render};
 pub use control_plane::Cluster;
 pub use faults::{Asked, Fault, Faults};
 pub use namespace::Namespace;
+pub use node::Node;
 pub use objects::{caddy_route, conditions, ingress};
 pub use replica::{Answer, Replica};
 pub use upstream::{Upstream, address_of_this_machine};

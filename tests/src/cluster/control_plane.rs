@@ -6,11 +6,12 @@ use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::guard::{Folder, Guarded};
+use super::kubectl::Kubectl;
 use super::{HOME, Namespace, PATIENCE, STEP, chart, objects, program, signal, upstream};
 use crate::conversation::free_port;
 use crate::ledger::Authority;
@@ -27,7 +28,7 @@ pub struct Cluster {
     // In this order they are dropped: what writes into the folder goes before it.
     controllers: OnceLock<Guarded>,
     servers: Servers,
-    kubectl: PathBuf,
+    kubectl: Kubectl,
     spaces: AtomicUsize,
     folder: Folder,
 }
@@ -63,8 +64,8 @@ impl Cluster {
     }
 
     fn try_start(flags: &[String]) -> Result<Self, String> {
-        let kubectl = program("kubectl")?;
         let folder = Folder::new()?;
+        let kubectl = Kubectl::new(folder.path())?;
         let keys = Keys::write(folder.path())?;
         let servers = Servers::start(folder.path(), &keys, flags)?;
         let cluster = Self {
@@ -149,18 +150,12 @@ impl Cluster {
 
     /// Runs `kubectl` with all rights; gives what it printed, or what it complained about.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let output = self.run_kubectl(arguments, input)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("kubectl {}: {}", arguments.join(" "), said.trim_end()))
+        self.kubectl.run(arguments, input)
     }
 
     /// Applies objects as the server merges them.
     pub fn apply(&self, yaml: &str) -> Result<String, String> {
-        let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-        self.kubectl(&arguments, yaml)
+        self.kubectl.apply(yaml)
     }
 
     /// Teaches the API server our own kinds, as a user does.
@@ -181,7 +176,7 @@ impl Cluster {
     /// The kubeconfig of an administrator.
     #[must_use]
     pub fn admin(&self) -> PathBuf {
-        self.folder.path().join("admin.kubeconfig")
+        self.kubectl.config()
     }
 
     /// The kubeconfig as which the program comes, with exactly the rights that it needs.
@@ -221,29 +216,6 @@ impl Cluster {
 
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    fn run_kubectl(&self, arguments: &[&str], input: &str) -> Result<Output, String> {
-        let told = |error: std::io::Error| format!("running kubectl: {error}");
-        let mut child = Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(self.admin())
-            // What it knows of the server is the server's alone, and goes with it.
-            .args(["--cache-dir", "cache", "--request-timeout=120s"])
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("HOME", self.folder.path())
-            .env("NO_PROXY", "*")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(told)?;
-        let mut pipe = child.stdin.take().expect("it is piped");
-        // It reads all of its input before it prints anything, or none of it.
-        let _ = pipe.write_all(input.as_bytes());
-        drop(pipe);
-        child.wait_with_output().map_err(told)
     }
 }
 
@@ -397,7 +369,8 @@ impl Keys {
     }
 }
 
-fn put(folder: &Path, name: &str, text: &str) -> Result<(), String> {
+/// Writes a file that nobody else may read.
+pub(super) fn put(folder: &Path, name: &str, text: &str) -> Result<(), String> {
     let path = folder.join(name);
     let written = fs::OpenOptions::new()
         .write(true)
