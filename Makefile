@@ -11,7 +11,7 @@ CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 ROUNDS ?= 12
 
-.PHONY: help build image demo test lint ledger ledger-cluster fixtures deny record bench
+.PHONY: help build image demo test test-node lint ledger ledger-cluster fixtures deny record bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ demo: ## build, and show the shop of examples/shop: served, changed under load, 
 
 test: ## run every test; layers: make test LAYERS="unit adapt"
 	@tests/run $(LAYERS)
+
+test-node: ## take the whole way on a real node, with the image and the chart; as root
+	@image/build "$(CARGO_TARGET_DIR)/fairway-node.tar" fairway.test/fairway:test
+	@FAIRWAY_IMAGE="$(CARGO_TARGET_DIR)/fairway-node.tar" tests/run node
 
 lint: ## check formatting, lints, and the edges between the crates
 	@tests/run lint
