@@ -26,6 +26,13 @@ pub(crate) struct Lexed {
     pub(crate) too_many: bool,
 }
 
+/// The words of a text as they stand, at most that many, and what is wrong with them: for tools that look at words
+/// only. Nothing is substituted or imported.
+pub fn tokens(source: &Arc<Source>, most: usize) -> (Vec<Token>, Vec<Diagnostic>) {
+    let lexed = lex(source, &Expanded::unchanged(source.text()), most);
+    (lexed.tokens, lexed.diagnostics)
+}
+
 /// Splits `source`, whose text is now `expanded`, into at most `most` tokens.
 pub(crate) fn lex(source: &Arc<Source>, expanded: &Expanded<'_>, most: usize) -> Lexed {
     let text = expanded.text.strip_prefix('\u{feff}').unwrap_or(&expanded.text);

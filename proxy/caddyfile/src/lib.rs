@@ -36,6 +36,7 @@ mod tree;
 pub use args::Args;
 pub use diagnostic::{CODES, Diagnostic, Located, Severity};
 pub use format::format;
+pub use lex::tokens;
 pub use options::{Environment, Files, Library, Limits, Nothing, Options};
 pub use origin::{Origin, Tier};
 pub use parse::{Parsed, ParsedLines, parse, parse_lines};

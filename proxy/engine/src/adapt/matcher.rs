@@ -14,10 +14,13 @@
 
 use std::collections::HashMap;
 
-use fairway_caddyfile::{Diagnostic, Quote, Segment, Span, suggest};
+use fairway_caddyfile::{Block, Diagnostic, Quote, Segment, Span, Token, suggest};
 
 use super::tenancy;
 use crate::matchers::{Entry, MATCHERS, Set};
+
+/// How deep `not` may nest, in lines and blocks together. Each level copies what it negates, and is a level of the JSON.
+const MAX_NEGATIONS: usize = 32;
 
 /// The matchers with a name in a block, by this name with its `@`.
 pub(crate) type Named = HashMap<String, Definition>;
@@ -42,7 +45,8 @@ pub(crate) fn define(segment: &Segment, matchers: &mut Named) -> Result<(), Diag
             .help("give one of them another name; those of the blocks around are visible here"));
     }
     let mut set = Set::default();
-    let result = read(segment, &mut set);
+    let negations = negations_fit(segment.args.iter(), segment.block.as_ref(), 0);
+    let result = negations.and_then(|()| read(segment, &mut set));
     let span = name.span.clone();
     matchers.insert(name.text.clone(), Definition { set, span });
     result
@@ -61,6 +65,28 @@ pub(crate) fn read_lines(lines: &[Segment], name: &str, set: &mut Set) -> Result
     kinds
         .into_iter()
         .try_for_each(|(entry, lines)| (entry.parse)(&lines, name, set))
+}
+
+/// Holds the limit of `not`s within `not`s, before any is read. The blocks in the way are as deep as the parser allows.
+fn negations_fit<'s>(
+    words: impl Iterator<Item = &'s Token>,
+    block: Option<&'s Block>,
+    above: usize,
+) -> Result<(), Diagnostic> {
+    let mut depth = above;
+    for word in words.take_while(|word| word.text == "not") {
+        depth += 1;
+        if depth > MAX_NEGATIONS {
+            let message = format!("`not` is nested deeper than the {MAX_NEGATIONS} levels allowed");
+            return Err(Diagnostic::error("nested-too-deep", word, message)
+                .help("two of them that follow each other cancel out"));
+        }
+    }
+    let mut lines = block.iter().flat_map(|block| &block.segments);
+    lines.try_for_each(|line| {
+        let words = std::iter::once(&line.name).chain(&line.args);
+        negations_fit(words, line.block.as_ref(), depth)
+    })
 }
 
 /// The lines of a definition: what follows the name, or its block.
@@ -163,6 +189,21 @@ mod tests {
             "Caddyfile:2:4: there is no kind of matcher `metod`; did you mean `method`?",
         );
         check_refused("@a method", "Caddyfile:2:4: `method` needs a method");
+    }
+
+    #[test]
+    fn negations_are_bounded() {
+        let nested = |depth: usize| format!("@a {}path /", "not ".repeat(depth));
+        assert!(read_all(&nested(MAX_NEGATIONS)).is_ok());
+        let help = "two of them that follow each other cancel out";
+        let expected = format!("`not` is nested deeper than the 32 levels allowed; {help}");
+        check_refused(&nested(20_000), &format!("Caddyfile:2:132: {expected}"));
+        let blocks = format!(
+            "@a {{\n{}path /{}\n}}",
+            "not not {\n".repeat(17),
+            "\n}".repeat(17)
+        );
+        check_refused(&blocks, &format!("Caddyfile:19:1: {expected}"));
     }
 
     #[test]
