@@ -1,6 +1,6 @@
 //! A block of directives while it is read: which matchers have names in it, and where its mistakes go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use fairway_caddyfile::{Args, Block, Diagnostic, Segment, Token, suggest};
@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     /// The names of the file's named routes.
     pub named_routes: Vec<String>,
     /// The tags given to certificates of files, by their paths: `cert0`, `cert1`.
-    pub certificate_tags: Vec<(String, String)>,
+    pub certificate_tags: HashMap<String, String>,
     /// The other objects, if the text belongs to one of a cluster.
     pub cluster: Option<Rc<dyn Cluster>>,
     /// Certificates that are to be copied into the config.

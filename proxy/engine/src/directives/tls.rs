@@ -100,13 +100,12 @@ impl Tls {
     /// its tag.
     fn files(&mut self, certificate: &str, key: &str, scope: &mut Scope<'_>) -> Option<SiteValue> {
         let tags = &mut scope.shared.certificate_tags;
-        let known = tags.iter().find(|(file, _)| file == certificate);
-        let (tag, new) = match known {
-            Some((_, tag)) => (tag.clone(), false),
+        let (tag, new) = match tags.get(certificate) {
+            Some(tag) => (tag.clone(), false),
             None => (format!("cert{}", tags.len()), true),
         };
         if new {
-            tags.push((certificate.to_owned(), tag.clone()));
+            tags.insert(certificate.to_owned(), tag.clone());
         }
         let selection = [("any_tag".to_owned(), json!([tag]))];
         self.connection.certificate_selection = Some(selection.into_iter().collect());

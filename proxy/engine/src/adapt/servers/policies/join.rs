@@ -1,5 +1,8 @@
 //! Joining connection policies that are for the same hosts, or say the same.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use fairway_caddyfile::{Diagnostic, Span};
 use serde_json::Value as Json;
 
@@ -18,68 +21,124 @@ pub(super) fn has_settings(policy: &Policy) -> bool {
 }
 
 /// Puts those for all hosts last, and joins what can be joined. Two that contradict each other are reported.
+///
+/// A policy is joined with another for the same hosts, wherever that stands, and with the next if they differ in
+/// nothing but their names. There may be as many policies as sites, so others are only looked through if there is
+/// another for the same hosts.
 pub(super) fn join(mut policies: Vec<Written>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Policy> {
     policies.sort_by_key(|(_, policy)| policy.matches.is_none());
-    let mut at = 0;
-    while at < policies.len() {
-        match absorbed(&mut policies, at, diagnostics) {
-            Some(other) => {
-                policies.remove(other);
-            }
-            None => at += 1,
-        }
+    let mut alike: HashMap<u64, usize> = HashMap::new();
+    // Those to come, the next one last.
+    let mut rest: Vec<Keyed> = policies.into_iter().rev().map(Keyed::new).collect();
+    for policy in &rest {
+        *alike.entry(policy.key).or_default() += 1;
     }
-    policies.into_iter().map(|(_, policy)| policy).collect()
-}
-
-/// Joins another policy into the one at a place, if there is one that can be; which it was.
-fn absorbed(policies: &mut [Written], at: usize, diagnostics: &mut Vec<Diagnostic>) -> Option<usize> {
-    for other in (0..policies.len()).filter(|other| *other != at) {
-        if policies[at].1 == policies[other].1 {
-            return Some(other);
-        }
-        if other == at + 1 && join_names(policies, at) {
-            return Some(other);
-        }
-        if policies[at].1.matches == policies[other].1.matches {
-            let (from_span, from) = policies[other].clone();
-            let (into_span, into) = &mut policies[at];
-            if let Err(what) = join_settings(into, from) {
-                let message = format!("two sets of TLS settings for the same hosts differ in {what}");
-                if let Some(span) = from_span.as_ref().or(into_span.as_ref()) {
-                    let mut diagnostic = Diagnostic::error("conflicting-options", span, message);
-                    if let (Some(into), true) = (into_span.as_ref(), from_span.is_some()) {
-                        diagnostic = diagnostic.context(into, "the other is here");
-                    }
-                    diagnostics.push(diagnostic);
+    let mut done: Vec<Keyed> = Vec::new();
+    while let Some(mut policy) = rest.pop() {
+        loop {
+            let same = |other: &Keyed| other.policy.matches == policy.policy.matches;
+            let has_same = alike[&policy.key] > 1;
+            if has_same && let Some(at) = done.iter().position(same) {
+                let other = done.remove(at);
+                *alike.entry(other.key).or_default() -= 1;
+                policy.absorb(other, diagnostics);
+                // As in Caddy, what it can be joined with now is not looked for again.
+                break;
+            }
+            let is_next_same = rest.last().is_some_and(same);
+            if !is_next_same && let Some(next) = rest.last_mut() {
+                let (key, next_key) = (policy.key, next.key);
+                if policy.join_names(next) {
+                    rest.pop();
+                    *alike.entry(next_key).or_default() -= 1;
+                    *alike.entry(key).or_default() -= 1;
+                    *alike.entry(policy.key).or_default() += 1;
+                    continue;
                 }
             }
-            return Some(other);
+            let same = |other: &Keyed| other.policy.matches == policy.policy.matches;
+            let Some(at) = rest.iter().rposition(same).filter(|_| has_same) else {
+                break;
+            };
+            let other = rest.remove(at);
+            *alike.entry(other.key).or_default() -= 1;
+            policy.absorb(other, diagnostics);
         }
+        done.push(policy);
     }
-    None
+    done.into_iter().map(|keyed| keyed.policy).collect()
 }
 
-/// Joins a policy with the next if they differ in nothing but the names that they are for.
-fn join_names(policies: &mut [Written], at: usize) -> bool {
-    let names = |policy: &Policy| match policy.matches.as_ref() {
-        Some(matches) if matches.len() == 1 => matches.get("sni").and_then(Json::as_array).cloned(),
-        _ => None,
-    };
-    let settings = |policy: &Policy| Policy {
-        matches: None,
-        ..policy.clone()
-    };
-    let (policy, next) = (&policies[at].1, &policies[at + 1].1);
-    let (Some(mut joined), Some(more)) = (names(policy), names(next)) else {
-        return false;
-    };
-    if settings(policy) != settings(next) {
-        return false;
+/// A policy, and a number that is equal for equal hosts.
+struct Keyed {
+    span: Option<Span>,
+    policy: Policy,
+    key: u64,
+}
+
+impl Keyed {
+    fn new((span, policy): Written) -> Self {
+        let key = match (&policy.matches, names(&policy)) {
+            (_, Some(names)) => names.iter().fold(1, with_name),
+            (None, None) => 0,
+            (Some(_), None) => 2,
+        };
+        Self { span, policy, key }
     }
-    joined.extend(more);
-    policies[at].1.matches = Some([("sni".to_owned(), Json::Array(joined))].into_iter().collect());
-    true
+
+    /// Joins another for the same hosts into this one.
+    fn absorb(&mut self, other: Self, diagnostics: &mut Vec<Diagnostic>) {
+        if self.policy == other.policy {
+            return;
+        }
+        if let Err(what) = join_settings(&mut self.policy, other.policy) {
+            let message = format!("two sets of TLS settings for the same hosts differ in {what}");
+            if let Some(span) = other.span.as_ref().or(self.span.as_ref()) {
+                let mut diagnostic = Diagnostic::error("conflicting-options", span, message);
+                if let (Some(own), true) = (self.span.as_ref(), other.span.is_some()) {
+                    diagnostic = diagnostic.context(own, "the other is here");
+                }
+                diagnostics.push(diagnostic);
+            }
+        }
+    }
+
+    /// Takes over the names of another if they differ in nothing else.
+    fn join_names(&mut self, other: &mut Self) -> bool {
+        if names(&self.policy).is_none() || names(&other.policy).is_none() {
+            return false;
+        }
+        // The names are many after many have been joined: they are put aside, not copied.
+        let (own, others) = (self.policy.matches.take(), other.policy.matches.take());
+        let is_same = self.policy == other.policy;
+        self.policy.matches = own;
+        other.policy.matches = others;
+        if is_same
+            && let Some(more) = names_mut(&mut other.policy).map(std::mem::take)
+            && let Some(own) = names_mut(&mut self.policy)
+        {
+            self.key = more.iter().fold(self.key, with_name);
+            own.extend(more);
+        }
+        is_same
+    }
+}
+
+/// The key of hosts to which a name is added.
+fn with_name(key: u64, name: &Json) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (key, name.as_str()).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The names that a policy is for, if it asks for nothing else.
+fn names(policy: &Policy) -> Option<&Vec<Json>> {
+    let matches = policy.matches.as_ref().filter(|matches| matches.len() == 1)?;
+    matches.get("sni")?.as_array()
+}
+
+fn names_mut(policy: &mut Policy) -> Option<&mut Vec<Json>> {
+    policy.matches.as_mut()?.get_mut("sni")?.as_array_mut()
 }
 
 /// Takes over the settings of another policy for the same hosts; an error says what they disagree about.
