@@ -11,7 +11,7 @@ CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 ROUNDS ?= 12
 
-.PHONY: help build image demo test test-node lint ledger ledger-cluster fixtures deny record bench
+.PHONY: help build image demo test test-node lint ledger ledger-cluster fixtures deny record bench bench-adapt
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,11 @@ bench: ## compare with nginx and HAProxy on one core; rounds: make bench ROUNDS=
 	@tests/bench/run
 	cargo build --release --package fairway --bin fairway
 	@tests/bench/run --rounds $(ROUNDS) "$(CARGO_TARGET_DIR)/release/fairway"
+	@tests/bench/adapt "$(CARGO_TARGET_DIR)/release/fairway" $(wildcard $(CADDY))
+
+bench-adapt: $(CADDY) ## compare what adapting thousands of sites costs with real Caddy
+	cargo build --release --package fairway --bin fairway
+	@tests/bench/adapt "$(CARGO_TARGET_DIR)/release/fairway" "$(CADDY)"
 
 record: $(CADDY) ## write the expectations of our own cases anew from real Caddy
 	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet --workspace --test adapt
