@@ -39,7 +39,14 @@ pub(super) fn scan(text: &str) -> Result<(String, Vec<Placeholder>), String> {
                 placeholders.push(Placeholder::new(name));
                 placeholders.len() - 1
             });
+            // A name must not grow into another by the letter or digit beside it: `{a.b}2` is no number 2.
+            if scanned.ends_with(is_word) {
+                scanned.push(' ');
+            }
             scanned.push_str(&ident(index));
+            if rest.starts_with(is_word) {
+                scanned.push(' ');
+            }
             continue;
         }
         let pairs = ["&&", "||", "==", "!=", "<=", ">="];
@@ -158,6 +165,12 @@ mod tests {
         check(r"'a\'{host}' {host}", r"'a\'{host}' placeholder_0");
         check(r"r'a\' {host}", r"r'a\' placeholder_0");
         check("'''a'{host}''' {host}", "'''a'{host}''' placeholder_0");
+    }
+
+    #[test]
+    fn a_placeholder_stays_a_word_of_its_own() {
+        check("{a.b}2 == 1", "placeholder_0 2 == 1");
+        check("{a.b}x{c.d}{a.b}", "placeholder_0 x placeholder_1 placeholder_0");
     }
 
     #[track_caller]
