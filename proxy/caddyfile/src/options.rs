@@ -96,7 +96,7 @@ impl Default for Limits {
         Self {
             source_bytes: 64 << 20,
             imported_bytes: 256 << 20,
-            tokens: 8_000_000,
+            tokens: 2_000_000,
             import_depth: 50,
             imports: 200_000,
             nesting: 100,
