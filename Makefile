@@ -10,8 +10,9 @@ BIN := $(CARGO_TARGET_DIR)/debug/fairway
 CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 ROUNDS ?= 12
+MINUTES ?= 10
 
-.PHONY: help build image demo test test-node lint ledger ledger-cluster fixtures deny record bench bench-adapt
+.PHONY: help build image demo test test-node lint ledger ledger-cluster fixtures deny record bench bench-adapt fuzz
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +69,9 @@ bench: ## compare with nginx and HAProxy on one core; rounds: make bench ROUNDS=
 bench-adapt: $(CADDY) ## compare what adapting thousands of sites costs with real Caddy
 	cargo build --release --package fairway --bin fairway
 	@tests/bench/adapt "$(CARGO_TARGET_DIR)/release/fairway" "$(CADDY)"
+
+fuzz: ## fuzz every target for ten minutes: make fuzz MINUTES=1 TARGETS="lexer json"
+	@fuzz/run --minutes $(MINUTES) $(TARGETS)
 
 record: $(CADDY) ## write the expectations of our own cases anew from real Caddy
 	FAIRWAY_RECORD="$(CADDY)" cargo test --quiet --workspace --test adapt
