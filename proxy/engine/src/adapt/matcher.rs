@@ -96,6 +96,18 @@ fn read(segment: &Segment, set: &mut Set) -> Result<(), Diagnostic> {
         return read_lines(segment.lines(), name, set);
     };
     if first.is_quoted() {
+        if let Some(next) = rest.first() {
+            // Caddy drops what follows.
+            let message = format!(
+                "the matcher `{}` is an expression that ends with its quote, but `{}` follows",
+                segment.name.text, next.text
+            );
+            return Err(Diagnostic::error("unexpected-argument", next, message)
+                .label("one too many")
+                .help(
+                    "put quotes around the whole expression, or none around the name of a kind of matcher",
+                ));
+        }
         let mut word = first.clone();
         word.text = "expression".into();
         word.quote = Quote::None;
@@ -189,6 +201,11 @@ mod tests {
             "Caddyfile:2:4: there is no kind of matcher `metod`; did you mean `method`?",
         );
         check_refused("@a method", "Caddyfile:2:4: `method` needs a method");
+        check_refused(
+            "@a \"path\" /a",
+            "Caddyfile:2:11: the matcher `@a` is an expression that ends with its quote, but `/a` follows; put quotes \
+             around the whole expression, or none around the name of a kind of matcher",
+        );
     }
 
     #[test]

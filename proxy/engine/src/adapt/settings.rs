@@ -90,6 +90,14 @@ pub(crate) fn nanoseconds(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
     duration(args).map(|duration| duration.0)
 }
 
+/// The only argument, in nanoseconds, where Caddy knows no days.
+pub(crate) fn nanoseconds_without_days(args: &mut Args<'_>) -> Result<i64, Diagnostic> {
+    let token = single(args, "a duration")?;
+    Duration::parse_without_days(&token.text)
+        .map(|duration| duration.0)
+        .map_err(|mistake| invalid(token, format!("is no duration: {mistake}")))
+}
+
 /// The only argument, a number of bytes.
 pub(crate) fn size(args: &mut Args<'_>) -> Result<u64, Diagnostic> {
     let token = single(args, "a size")?;

@@ -265,6 +265,10 @@ fn browse(mut args: Args<'_>) -> Result<Browse, Diagnostic> {
     for line in args.block() {
         let mut words = Args::new(line);
         match line.name.text.as_str() {
+            "reveal_symlinks" if browse.reveal_symlinks => {
+                let message = "`reveal_symlinks` stands twice";
+                return Err(Diagnostic::error("duplicate-option", line, message).help("one is enough"));
+            }
             "reveal_symlinks" => browse.reveal_symlinks = true,
             "sort" => {
                 for word in words.remaining() {

@@ -31,7 +31,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::reverse_proxy::{read_duration, read_size};
+use super::reverse_proxy::read_size;
 use crate::adapt::Scope;
 use crate::body::{Body, BodyError, ClientFault};
 use crate::compile::CompileError;
@@ -80,8 +80,8 @@ fn parse(args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Diagno
         let mut words = Args::new(line);
         match line.name.text.as_str() {
             "max_size" => config.max_size = read_size(&mut words)?,
-            "read_timeout" => config.read_timeout = read_duration(&mut words)?,
-            "write_timeout" => config.write_timeout = read_duration(&mut words)?,
+            "read_timeout" => config.read_timeout = timeout(&mut words)?,
+            "write_timeout" => config.write_timeout = timeout(&mut words)?,
             "set" => config.set.clone_from(&words.required("a text")?.text),
             _ => {
                 let known = ["max_size", "read_timeout", "write_timeout", "set"];
@@ -91,6 +91,15 @@ fn parse(args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Diagno
         words.finish_line()?;
     }
     Ok(super::Config::RequestBody(config))
+}
+
+/// A duration as Go reads it: Caddy's `d` for days is not known here.
+fn timeout(words: &mut Args<'_>) -> Result<Duration, Diagnostic> {
+    let token = words.required("a duration")?;
+    Duration::parse_without_days(&token.text).map_err(|error| {
+        let message = format!("`{}` is not a duration: {error}", token.text);
+        Diagnostic::error("invalid-value", token, message)
+    })
 }
 
 /// The run-time form.

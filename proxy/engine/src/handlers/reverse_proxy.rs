@@ -84,7 +84,7 @@ pub use config::{
     PassiveHealthChecks, ResponseHandler, Upstream as UpstreamConfig,
 };
 pub(crate) use forward::remove_hop_by_hop;
-pub(crate) use parse::{duration as read_duration, parse as read, size as read_size};
+pub(crate) use parse::{parse as read, size as read_size};
 pub(crate) use registry::BalancerKey;
 pub use registry::Registry;
 pub(crate) use response::Held;

@@ -10,7 +10,7 @@
 //! The matchers of one block must all match for it to refuse; of several `not`s in a matcher none may match. Captures
 //! of regular expressions in it get no name by themselves. JSON: `http.matchers.not`, a list of matcher sets.
 
-use fairway_caddyfile::{Args, Diagnostic, Quote, Segment};
+use fairway_caddyfile::{Args, Diagnostic, Quote, Segment, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::adapt::matcher::read_lines;
@@ -33,9 +33,9 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
                 args: args.to_vec(),
                 block: line.block.clone(),
             };
-            read_lines(&[spelled_out(&segment)], "", &mut inner)?;
+            read_lines(&spelled_out(&segment), "", &mut inner)?;
         } else if line.block.is_some() {
-            let lines: Vec<Segment> = line.lines().iter().map(spelled_out).collect();
+            let lines: Vec<Segment> = line.lines().iter().flat_map(spelled_out).collect();
             read_lines(&lines, "", &mut inner)?;
         } else {
             return Err(Args::new(line).missing("a matcher"));
@@ -45,16 +45,31 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
     Ok(())
 }
 
-/// A quoted word alone is an expression.
-fn spelled_out(line: &Segment) -> Segment {
-    let mut line = line.clone();
-    if line.name.is_quoted() {
-        let mut name = line.name.clone();
+/// The matchers of a line. A quoted word in the place of a name is an expression, and what follows it on the line is
+/// another matcher.
+fn spelled_out(line: &Segment) -> Vec<Segment> {
+    let mut lines = Vec::new();
+    let mut words = std::iter::once(&line.name).chain(&line.args).cloned().peekable();
+    while let Some(word) = words.next_if(Token::is_quoted) {
+        let mut name = word.clone();
         name.text = "expression".into();
         name.quote = Quote::None;
-        line.args.insert(0, std::mem::replace(&mut line.name, name));
+        lines.push(Segment {
+            name,
+            args: vec![word],
+            block: None,
+        });
     }
-    line
+    if let Some(name) = words.next() {
+        lines.push(Segment {
+            name,
+            args: words.collect(),
+            block: line.block.clone(),
+        });
+    } else if let Some(last) = lines.last_mut() {
+        last.block.clone_from(&line.block);
+    }
+    lines
 }
 
 /// The run-time form.
@@ -96,6 +111,12 @@ mod tests {
         );
         check_json("not not path /a", r#"{"not": [{"not": [{"path": ["/a"]}]}]}"#);
         check_json("not `true`", r#"{"not": [{"expression": "true"}]}"#);
+        check_json(
+            "not `true` path /a",
+            r#"{"not": [{"expression": "true", "path": ["/a"]}]}"#,
+        );
+        check_refused("not \"path\" /a", "there is no kind of matcher `/a`");
+        check_refused("not `true` {\npath /a\n}", "`expression` takes no block");
         check_refused("not", "`not` needs a matcher");
         check_refused("not path", "`path` needs a path");
         check_refused("not path /a {\n}", "`path` takes no block");

@@ -45,6 +45,9 @@ pub enum DurationError {
     /// A unit that does not exist.
     #[error("`{0}` is not a unit of a duration; units are d, h, m, s, ms, us and ns")]
     Unit(String),
+    /// Days, where only hours and less are known.
+    #[error("days are not known here; write hours, such as `48h`")]
+    NoDays,
     /// More than 64 bits of nanoseconds, about 292 years.
     #[error("the duration is out of range")]
     Range,
@@ -70,6 +73,17 @@ impl Duration {
             return Err(DurationError::TooLong);
         }
         parse_go(&days_to_hours(text)?)
+    }
+
+    /// Reads text as [`parse`](Self::parse) does, but knows no days: a few of Caddy's options are like that.
+    pub fn parse_without_days(text: &str) -> Result<Self, DurationError> {
+        if text.len() > MAX_LENGTH {
+            return Err(DurationError::TooLong);
+        }
+        if text.contains('d') {
+            return Err(DurationError::NoDays);
+        }
+        parse_go(text)
     }
 
     /// The duration for the standard library; `None` unless it is above zero.

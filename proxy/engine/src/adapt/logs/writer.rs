@@ -4,7 +4,8 @@ use fairway_caddyfile::{Args, Diagnostic, Segment};
 use serde_json::Value as Json;
 
 use crate::adapt::settings::{
-    Object, duration, flag, invalid, named, nanoseconds, number, one_of, put, single, size, text,
+    Object, duration, flag, invalid, named, nanoseconds, nanoseconds_without_days, number, one_of, put,
+    single, size, text,
 };
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -106,7 +107,7 @@ fn file(around: &Args<'_>, line: &Segment, writer: &mut Object) -> Result<(), Di
             }
             put(writer, "roll_keep_days", keep / DAY + i64::from(keep % DAY != 0));
         }
-        "roll_interval" => put(writer, "roll_interval", nanoseconds(&mut args)?),
+        "roll_interval" => put(writer, "roll_interval", nanoseconds_without_days(&mut args)?),
         "roll_minutes" => {
             let minute = |text: String| text.parse::<i64>().ok().map(Json::from);
             put(writer, "roll_minutes", list(&mut args, minute)?);

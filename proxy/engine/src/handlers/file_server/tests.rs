@@ -475,6 +475,10 @@ fn mistakes_are_told() {
             "3:15: there is no format `gz` of compressed files; known are `br`, `zstd` and `gzip`",
         ),
         (
+            "file_server {\nbrowse {\nreveal_symlinks\nreveal_symlinks\n}\n}",
+            "5:1: `reveal_symlinks` stands twice; one is enough",
+        ),
+        (
             "file_server {\nbrowse {\nsort up\n}\n}",
             "4:6: folders cannot be sorted by `up`",
         ),
