@@ -11,8 +11,10 @@ CADDY ?= $(CACHE)/bin/caddy
 CADDY_VERSION := v2.11.4
 ROUNDS ?= 12
 MINUTES ?= 10
+TEXTS ?= 20000
+SEED ?= $(shell date +%s)
 
-.PHONY: help build image demo test test-node lint ledger ledger-cluster fixtures deny record bench bench-adapt fuzz
+.PHONY: help build image demo test test-node test-caddy lint ledger ledger-cluster fixtures deny record bench bench-adapt fuzz
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ test: ## run every test; layers: make test LAYERS="unit adapt"
 test-node: ## take the whole way on a real node, with the image and the chart; as root
 	@image/build "$(CARGO_TARGET_DIR)/fairway-node.tar" fairway.test/fairway:test
 	@FAIRWAY_IMAGE="$(CARGO_TARGET_DIR)/fairway-node.tar" tests/run node
+
+test-caddy: ## hold 20,000 Caddyfiles made by chance against the real adapter; others: make test-caddy TEXTS=100000 SEED=7
+	FAIRWAY_REQUIRE=all FAIRWAY_TEXTS="$(TEXTS)" FAIRWAY_SEED="$(SEED)" cargo test --quiet --workspace --test differential
 
 lint: ## check formatting, lints, and the edges between the crates
 	@tests/run lint

@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod conversation;
+pub mod differential;
 pub mod ledger;
 pub mod manifests;
 mod missing;
