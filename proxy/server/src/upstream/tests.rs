@@ -329,8 +329,11 @@ fn a_body_that_an_early_answer_leaves_unread_is_let_go() {
     drop(end);
 }
 
+/// Status and body, or what is wrong.
+type Answer = Result<(u16, String), String>;
+
 /// What a request gets from an upstream that answers with `answer`, and how many connections two of them take.
-fn ask_twice(method: &'static str, answer: &'static str) -> (Vec<Result<(u16, String), String>>, usize) {
+fn ask_twice(method: &'static str, answer: &'static str) -> (Vec<Answer>, usize) {
     let (told, numbers) = mpsc::channel();
     let dial = upstream(move |number, mut stream| {
         while head(&mut stream).is_some() {
