@@ -35,12 +35,12 @@ use crate::exchange::Exchange;
 use crate::table::Routes;
 use crate::world::World;
 
-/// A handler as JSON: Caddy's `http.handlers.*`.
+/// A handler as JSON: Caddy's `http.handlers.*`. Boxed where it is large, since most sites have only small ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "handler", rename_all = "snake_case")]
 pub enum Config {
     /// `acme_server`
-    AcmeServer(acme_server::Config),
+    AcmeServer(Box<acme_server::Config>),
     /// `basic_auth`
     Authentication(authentication::Config),
     /// `copy_response`
@@ -48,13 +48,13 @@ pub enum Config {
     /// `copy_response_headers`
     CopyResponseHeaders(copy_response::HeadersConfig),
     /// `encode`
-    Encode(encode::Config),
+    Encode(Box<encode::Config>),
     /// `error`
     Error(error::Config),
     /// `file_server`
-    FileServer(file_server::Config),
+    FileServer(Box<file_server::Config>),
     /// `header`, `request_header`
-    Headers(headers::Config),
+    Headers(Box<headers::Config>),
     /// `intercept`
     Intercept(intercept::Config),
     /// `invoke`
@@ -62,11 +62,11 @@ pub enum Config {
     /// `log_append`
     LogAppend(log_append::Config),
     /// `map`
-    Map(map::Config),
+    Map(Box<map::Config>),
     /// `metrics`
     Metrics(metrics::Config),
     /// `push`
-    Push(push::Config),
+    Push(Box<push::Config>),
     /// `request_body`
     RequestBody(request_body::Config),
     /// `respond`, `redir`, `abort`
@@ -74,7 +74,7 @@ pub enum Config {
     /// `reverse_proxy`
     ReverseProxy(Box<reverse_proxy::Config>),
     /// `rewrite`, `uri`, `method`
-    Rewrite(rewrite::Config),
+    Rewrite(Box<rewrite::Config>),
     /// `handle`, `route` and whatever else holds routes
     Subroute(subroute::Config),
     /// `templates`

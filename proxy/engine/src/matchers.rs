@@ -36,7 +36,8 @@ use crate::exchange::Exchange;
 use crate::handlers::request_body;
 use crate::world::World;
 
-/// A set of matchers as JSON: Caddy's `http.matchers.*` by name. All of them must match.
+/// A set of matchers as JSON: Caddy's `http.matchers.*` by name. All of them must match. There is one for each site and
+/// more, so what few of them have is boxed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Set {
@@ -60,40 +61,40 @@ pub struct Set {
     pub tls: Option<tls::Config>,
     /// `header`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub header: Option<header::Config>,
+    pub header: Option<Box<header::Config>>,
     /// `query`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<query::Config>,
+    pub query: Option<Box<query::Config>>,
     /// `remote_ip`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote_ip: Option<remote_ip::Config>,
+    pub remote_ip: Option<Box<remote_ip::Config>>,
     /// `client_ip`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_ip: Option<client_ip::Config>,
+    pub client_ip: Option<Box<client_ip::Config>>,
     /// `vars`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vars: Option<vars::Config>,
+    pub vars: Option<Box<vars::Config>>,
     /// `not`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not: Option<not::Config>,
     /// `header_regexp`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub header_regexp: Option<header_regexp::Config>,
+    pub header_regexp: Option<Box<header_regexp::Config>>,
     /// `path_regexp`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_regexp: Option<path_regexp::Config>,
+    pub path_regexp: Option<Box<path_regexp::Config>>,
     /// `url_pattern`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url_pattern: Option<url_pattern::Config>,
+    pub url_pattern: Option<Box<url_pattern::Config>>,
     /// `vars_regexp`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vars_regexp: Option<vars_regexp::Config>,
+    pub vars_regexp: Option<Box<vars_regexp::Config>>,
     /// `expression`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expression: Option<expression::Config>,
+    pub expression: Option<Box<expression::Config>>,
     /// `file`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<file::Config>,
+    pub file: Option<Box<file::Config>>,
 }
 
 /// A matcher's entry in the table: its name in a Caddyfile and how its lines are read.

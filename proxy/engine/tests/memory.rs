@@ -11,11 +11,8 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// How many bytes an extra site may cost that invokes a named route.
+/// How many bytes an extra site may cost that invokes a named route, with the config that the table was made of.
 const PER_SITE: isize = 2048;
-
-/// The same with the config that the table was made of, where somebody keeps it.
-const WITH_CONFIG: isize = 3072;
 
 /// A named route with a balancer and health checks, and sites that invoke it.
 fn config(sites: usize) -> Config {
@@ -66,6 +63,5 @@ fn an_extra_site_that_invokes_a_named_route_is_cheap() {
     let (few, many) = (cost(1000), cost(3000));
     let (table, all) = ((many.0 - few.0) / 2000, (many.1 - few.1) / 2000);
     println!("an extra site costs {table} bytes, {all} with its config");
-    assert!(0 < table && table <= PER_SITE, "{table} bytes");
-    assert!(table < all && all <= WITH_CONFIG, "{all} bytes");
+    assert!(0 < table && table < all && all <= PER_SITE, "{table} bytes, {all} bytes");
 }

@@ -22,6 +22,8 @@ pub(crate) fn consolidate(routes: impl IntoIterator<Item = Route>) -> Vec<Route>
             _ => joined.push(route),
         }
     }
+    // Each site keeps some of these lists, most of them of one route.
+    joined.shrink_to_fit();
     joined
 }
 

@@ -111,7 +111,10 @@ fn base(uri: String, fields: &BTreeMap<String, String>) -> reverse_proxy::Config
             ..Ops::default()
         });
         let is_empty = Set {
-            vars: Some(vars::Config(BTreeMap::from([(placeholder, vec![String::new()])]))),
+            vars: Some(Box::new(vars::Config(BTreeMap::from([(
+                placeholder,
+                vec![String::new()],
+            )])))),
             ..Set::default()
         };
         let is_there = Set {
@@ -149,10 +152,10 @@ fn base(uri: String, fields: &BTreeMap<String, String>) -> reverse_proxy::Config
 }
 
 fn on_request(ops: Ops) -> Config {
-    Config::Headers(headers::Config {
+    Config::Headers(Box::new(headers::Config {
         request: Some(ops),
         response: None,
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -24,10 +24,10 @@ pub(crate) const DIRECTIVE: Directive = Directive {
 fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Config, Diagnostic> {
     let method = args.required("a method")?;
     args.finish_line()?;
-    Ok(Config::Rewrite(rewrite::Config {
+    Ok(Config::Rewrite(Box::new(rewrite::Config {
         method: method.text.clone(),
         ..rewrite::Config::default()
-    }))
+    })))
 }
 
 #[cfg(test)]

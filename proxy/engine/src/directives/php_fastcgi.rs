@@ -117,19 +117,19 @@ fn to_files(index: &str, mut files: Vec<String>, split: &[String]) -> Vec<Route>
         routes.push(to_folder(of_folder));
     }
     let is_there = Set {
-        file: Some(file::Config {
+        file: Some(Box::new(file::Config {
             try_files: files,
             try_policy: policy.to_owned(),
             split_path: split.to_owned(),
             ..file::Config::default()
-        }),
+        })),
         ..Set::default()
     };
     let rewrite = rewrite::Config {
         uri: "{http.matchers.file.relative}".to_owned(),
         ..rewrite::Config::default()
     };
-    routes.push(Route::new(Some(is_there), Config::Rewrite(rewrite)));
+    routes.push(Route::new(Some(is_there), Config::Rewrite(Box::new(rewrite))));
     routes
 }
 
@@ -140,10 +140,10 @@ fn to_folder(index: String) -> Route {
         ..Set::default()
     };
     let is_folder = Set {
-        file: Some(file::Config {
+        file: Some(Box::new(file::Config {
             try_files: vec![index],
             ..file::Config::default()
-        }),
+        })),
         not: Some(not::Config(vec![with_slash])),
         ..Set::default()
     };

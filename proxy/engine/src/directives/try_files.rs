@@ -73,18 +73,18 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<Route>, Diagno
 /// Rewrites to one of the files if it is there.
 fn route(files: Vec<String>, policy: &str, query: &str) -> Route {
     let set = Set {
-        file: Some(file::Config {
+        file: Some(Box::new(file::Config {
             try_files: files,
             try_policy: policy.to_owned(),
             ..file::Config::default()
-        }),
+        })),
         ..Set::default()
     };
     let rewrite = rewrite::Config {
         uri: format!("{{http.matchers.file.relative}}{query}"),
         ..rewrite::Config::default()
     };
-    Route::new(Some(set), handlers::Config::Rewrite(rewrite))
+    Route::new(Some(set), handlers::Config::Rewrite(Box::new(rewrite)))
 }
 
 #[cfg(test)]

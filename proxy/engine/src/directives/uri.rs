@@ -48,7 +48,7 @@ fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Config, Diagnosti
         "query" => {
             config.query = Some(query(&mut args)?);
             args.finish()?;
-            return Ok(Config::Rewrite(config));
+            return Ok(Config::Rewrite(Box::new(config)));
         }
         other => {
             let message = format!("`uri` cannot do `{other}`");
@@ -58,7 +58,7 @@ fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<Config, Diagnosti
         }
     }
     args.finish_line()?;
-    Ok(Config::Rewrite(config))
+    Ok(Config::Rewrite(Box::new(config)))
 }
 
 fn substring(args: &mut Args<'_>) -> Result<rewrite::Substring, Diagnostic> {

@@ -137,7 +137,7 @@ fn parse(
             _ => return Err(args.unknown_subdirective(line, KNOWN)),
         }
     }
-    let route = Route::new(set, super::Config::AcmeServer(config));
+    let route = Route::new(set, super::Config::AcmeServer(Box::new(config)));
     Ok((vec![route], authority.into_iter().collect()))
 }
 

@@ -192,7 +192,7 @@ fn parse(mut args: Args<'_>, _: &mut Scope<'_>) -> Result<super::Config, Diagnos
             config.prefer.push(format.to_owned());
         }
     }
-    Ok(super::Config::Encode(config))
+    Ok(super::Config::Encode(Box::new(config)))
 }
 
 fn parse_zstd(mut args: Args<'_>) -> Result<Zstd, Diagnostic> {

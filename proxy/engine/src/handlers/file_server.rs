@@ -249,7 +249,7 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<super::Config, Dia
         words.finish_line()?;
     }
     hide_sources(&mut config.hide, scope);
-    Ok(super::Config::FileServer(config))
+    Ok(super::Config::FileServer(Box::new(config)))
 }
 
 fn texts(tokens: &[fairway_caddyfile::Token]) -> impl Iterator<Item = String> {

@@ -162,7 +162,7 @@ fn parse_header(
             response: Some(ops),
             ..Config::default()
         };
-        Route::new(set.clone(), super::Config::Headers(config))
+        Route::new(set.clone(), super::Config::Headers(Box::new(config)))
     });
     let routes = routes.collect();
     drop(set);
@@ -175,10 +175,10 @@ fn parse_request_header(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<su
     let token = args.required("a header field")?;
     let field = token.text.strip_suffix(':').unwrap_or(&token.text);
     ops::parse_op_on(token, field, &mut args, &mut ops)?;
-    Ok(super::Config::Headers(Config {
+    Ok(super::Config::Headers(Box::new(Config {
         request: Some(ops),
         ..Config::default()
-    }))
+    })))
 }
 
 impl ResponseOps {

@@ -109,7 +109,7 @@ fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Di
             config.mappings.push(mapping);
         }
     }
-    Ok(super::Config::Map(config))
+    Ok(super::Config::Map(Box::new(config)))
 }
 
 impl Config {

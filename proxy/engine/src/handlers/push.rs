@@ -68,7 +68,7 @@ fn parse(mut args: Args<'_>, _scope: &mut Scope<'_>) -> Result<super::Config, Di
             resources(line, &mut config)?;
         }
     }
-    Ok(super::Config::Push(config))
+    Ok(super::Config::Push(Box::new(config)))
 }
 
 /// A line of resources, each behind its method if it has one.

@@ -74,7 +74,7 @@ fn parse(mut args: Args<'_>, scope: &mut Scope<'_>) -> Result<Vec<Route>, Diagno
         uri: to.text.clone(),
         ..Config::default()
     };
-    Ok(vec![Route::new(set, super::Config::Rewrite(config))])
+    Ok(vec![Route::new(set, super::Config::Rewrite(Box::new(config)))])
 }
 
 /// Reads a matcher, if there are two arguments, and the last argument, whatever it looks like: `rewrite /x` has no

@@ -111,7 +111,7 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
         if line.lowest_tier() == Tier::Tenant {
             judge(&config, &args)?;
         }
-        set.expression = Some(config);
+        set.expression = Some(Box::new(config));
     }
     Ok(())
 }

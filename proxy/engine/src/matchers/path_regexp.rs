@@ -33,10 +33,10 @@ fn parse(lines: &[&Segment], name: &str, set: &mut Set) -> Result<(), Diagnostic
                 .error("duplicate-option", message)
                 .help("join the expressions: `(?:a)|(?:b)`"));
         }
-        set.path_regexp = Some(Config {
+        set.path_regexp = Some(Box::new(Config {
             name: name.to_owned(),
             pattern: pattern.to_owned(),
-        });
+        }));
     }
     Ok(())
 }
