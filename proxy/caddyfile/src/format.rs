@@ -264,6 +264,10 @@ mod tests {
             "a.test {\n@m {\npath /a   /b\nheader X   y\n}\nrespond   @m hi\n}\n",
             "a.test {\n\t@m {\n\t\tpath /a /b\n\t\theader X y\n\t}\n\trespond @m hi\n}\n",
         ),
+        // A backtick behind a closing brace.
+        ("}`b`", "}`b`\n"),
+        // A backslash at the end.
+        ("a\n\t\\", "a \\\n"),
     ];
 
     #[test]
@@ -279,6 +283,8 @@ mod tests {
         check("a {\nb\n`c`\n}\n", "a {\n\tb\n\t`c`\n}\n");
         check("a {\nb\n\\<<c\n}\n", "a {\n\tb\n\t\\<<c\n}\n");
         check("a {\n`b`\n}\n", "a {\n\t`b`\n}\n");
+        // And parts one that stands directly behind a brace.
+        check("a {\nb {\n}`c`\n}", "a {\n\tb {\n\t}`c`\n}\n");
         // Caddy joins a lone `<` to the next word, and so makes `<<END` of two words.
         check("a < b\n", "a < b\n");
         check("a <<  END\n", "a << END\n");

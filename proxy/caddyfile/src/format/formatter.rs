@@ -12,7 +12,7 @@ pub(super) fn once(text: &str) -> String {
     let mut formatter = Formatter::new(text.len());
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
-        formatter.character(c, characters.peek() == Some(&'\n'));
+        formatter.character(c, characters.peek().is_none_or(|next| *next == '\n'));
     }
     let mut out = formatter.out.trim().to_owned();
     out.push('\n');
@@ -219,8 +219,12 @@ impl Formatter {
             };
         }
         if matches!(self.quotes, Quotes::Backtick | Quotes::BacktickInDouble) {
+            let begins = self.space || self.brace.open && !self.brace.written;
             if c == '`' && self.quotes == Quotes::Backtick {
-                self.start_word();
+                if begins {
+                    self.start_word();
+                }
+                self.line_start = false;
             }
             self.write(c);
             return true;
