@@ -92,7 +92,10 @@ impl Statement {
 impl Parser<'_> {
     /// Carries out the `import` that is next.
     pub(crate) fn import(&mut self, level: Level) {
+        let closed = self.last_closed;
         let Some(statement) = self.statement() else { return };
+        // An import of nothing leaves the text as if it were not there: a site may end before it.
+        self.last_closed = closed;
         if !self.may_import(&statement) {
             return;
         }
@@ -149,6 +152,13 @@ impl Parser<'_> {
             && let Some(open) = self.next_on_line()
         {
             block = self.raw_block(&open);
+            self.expect_line_end();
+        } else if let Some(close) = self.peek().filter(|_| !self.is_at_line_start()) {
+            let message =
+                "unexpected `}` behind an `import`, because no matching opening brace is on the line";
+            let diagnostic = Diagnostic::error("close-brace-on-line", close, message)
+                .help("put the `}` that closes a block on a line of its own, or quote it");
+            self.report(diagnostic); // It is taken for the end of the block.
         }
         if args.is_empty() {
             let message = "`import` needs the name of a snippet or file";

@@ -94,7 +94,7 @@ pub(crate) struct Parser<'o> {
     /// Where the last token ended.
     last: Option<Mark>,
     /// Whether it closed a block.
-    last_closed: bool,
+    pub(crate) last_closed: bool,
     diagnostics: Vec<Diagnostic>,
     dropped: usize,
     /// Something swallowed the rest of the text, or a limit was passed: a missing end is no news.

@@ -84,20 +84,23 @@ impl Parser<'_> {
                 );
             }
             Place::Site | Place::Text => {}
-            Place::Nested => {
-                if let Some(next) = self.peek().filter(|_| !self.is_at_line_start()) {
-                    let closes = next.is_close_brace();
-                    let message = format!("unexpected `{}` after `}}` on the same line", next.text);
-                    let diagnostic = Diagnostic::error("text-after-close-brace", next, message)
-                        .help("begin a new line after `}`");
-                    self.report(diagnostic);
-                    if !closes {
-                        self.skip_line();
-                    }
-                }
-            }
+            Place::Nested => self.expect_line_end(),
         }
         block.close = Some(close.span);
+    }
+
+    /// Reports and leaves out what stands on the line of a closing brace that was just read.
+    pub(crate) fn expect_line_end(&mut self) {
+        if let Some(next) = self.peek().filter(|_| !self.is_at_line_start()) {
+            let closes = next.is_close_brace();
+            let message = format!("unexpected `{}` after `}}` on the same line", next.text);
+            let diagnostic =
+                Diagnostic::error("text-after-close-brace", next, message).help("begin a new line after `}`");
+            self.report(diagnostic);
+            if !closes {
+                self.skip_line();
+            }
+        }
     }
 
     /// A block that begins a line: the brace belongs to the end of the line before.

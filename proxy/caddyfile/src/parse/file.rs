@@ -36,6 +36,11 @@ impl Parser<'_> {
         if keys.is_empty() {
             if self.is_at(Token::is_open_brace) {
                 self.global();
+            } else if let Some(next) = self.peek() {
+                let message = format!("the address before `{}` is empty", next.text);
+                let diagnostic = Diagnostic::error("address-missing", next, message)
+                    .help("write the address of a site, or leave the quotes out");
+                self.report(diagnostic);
             }
             return;
         }
