@@ -69,6 +69,12 @@ fn parse(args: Args<'_>, set: Option<Set>, scope: &mut Scope<'_>) -> Result<Vec<
                 if fields.is_empty() {
                     return Err(words.missing("a header field"));
                 }
+                if let Some(block) = line.block.as_ref().filter(|block| block.segments.is_empty()) {
+                    let open = block.open.as_ref().unwrap_or(&line.name.span);
+                    let message = "the block of `copy_headers` is empty";
+                    let help = "write header fields into it, one a line, or leave it out";
+                    return Err(Diagnostic::error("missing-argument", open, message).help(help));
+                }
             }
             _ => {}
         }
@@ -216,6 +222,10 @@ mod tests {
         check_refused(
             "forward_auth a:1 {\ncopy_headers\n}",
             "3:1: `copy_headers` needs a header field",
+        );
+        check_refused(
+            "forward_auth a:1 {\nuri /\ncopy_headers a>b {\n}\n}",
+            "4:18: the block of `copy_headers` is empty",
         );
         for field in ["A>", ">A", "A>B>C"] {
             check_refused(

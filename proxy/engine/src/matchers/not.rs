@@ -47,7 +47,7 @@ fn parse(lines: &[&Segment], _name: &str, set: &mut Set) -> Result<(), Diagnosti
 
 /// The matchers of a line. A quoted word in the place of a name is an expression, and what follows it on the line is
 /// another matcher.
-fn spelled_out(line: &Segment) -> Vec<Segment> {
+pub(crate) fn spelled_out(line: &Segment) -> Vec<Segment> {
     let mut lines = Vec::new();
     let mut words = std::iter::once(&line.name).chain(&line.args).cloned().peekable();
     while let Some(word) = words.next_if(Token::is_quoted) {

@@ -32,8 +32,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
     let mut drafts = Drafts::new(&options, sites.first(), &mut mistakes);
     let mut automated = BTreeSet::new();
     for site in sites {
-        let all_http = site.keys.iter().all(|key| key.scheme == "http");
-        if all_http || !listens_elsewhere(&site.listen, options.http_port()) {
+        if is_http_only(site, &options) {
             continue;
         }
         if is_forced(site) {
@@ -54,7 +53,7 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
     if !internal.is_empty() {
         policies.push(internal_only(Policy::default(), internal));
     }
-    certificates(&mut tls, sites, automated);
+    certificates(&mut tls, sites, &options, automated);
 
     for draft in &mut policies {
         issuers_of_globals(&mut draft.policy, &options);
@@ -87,6 +86,9 @@ pub(crate) fn tls_app(sites: &[SiteFacts], shared: &mut Shared) -> Option<Tls> {
 struct Drafts<'o> {
     options: &'o GlobalOptions,
     all: Vec<Draft>,
+    /// Their places in the policies. Each site that shares the catch-all puts it there once more: an empty policy before
+    /// it is then not the last.
+    order: Vec<usize>,
     /// Which of them is the catch-all.
     catch_all: Option<usize>,
 }
@@ -104,6 +106,7 @@ impl<'o> Drafts<'o> {
         Self {
             options,
             catch_all: base.as_ref().map(|_| 0),
+            order: base.iter().map(|_| 0).collect(),
             all: base.into_iter().collect(),
         }
     }
@@ -122,11 +125,23 @@ impl<'o> Drafts<'o> {
         apply(&mut draft.policy, site, shared.is_some(), mistakes);
         draft.policy.subjects = subjects_of(site, self.options.http_port());
         let split = split_internal(draft, site, mistakes);
-        self.all.extend(split);
+        self.order.push(index);
+        if let Some(split) = split {
+            self.order.push(self.all.len());
+            self.all.push(split);
+        }
     }
 
+    /// The drafts at their places; of those of the catch-all only the first and the last count.
     fn finish(self) -> Vec<Draft> {
-        self.all
+        let is_catch_all = |index: &usize| Some(*index) == self.catch_all;
+        let first = self.order.iter().position(is_catch_all);
+        let last = self.order.iter().rposition(is_catch_all);
+        let places = self.order.iter().enumerate();
+        places
+            .filter(|(at, index)| !is_catch_all(index) || Some(*at) == first || Some(*at) == last)
+            .map(|(_, index)| self.all[*index].clone())
+            .collect()
     }
 }
 
@@ -282,10 +297,15 @@ fn hosts_beside_every_host(sites: &[SiteFacts], options: &GlobalOptions) -> BTre
         .collect()
 }
 
+/// Whether nobody can speak TLS to a site.
+fn is_http_only(site: &SiteFacts, options: &GlobalOptions) -> bool {
+    site.keys.iter().all(|key| key.scheme == "http") || !listens_elsewhere(&site.listen, options.http_port())
+}
+
 /// Loaders of certificates.
-fn certificates(tls: &mut Tls, sites: &[SiteFacts], automated: BTreeSet<String>) {
+fn certificates(tls: &mut Tls, sites: &[SiteFacts], options: &GlobalOptions, automated: BTreeSet<String>) {
     let (mut files, mut folders): (Vec<Json>, Vec<Json>) = (Vec::new(), Vec::new());
-    for site in sites {
+    for site in sites.iter().filter(|site| !is_http_only(site, options)) {
         for (_, value) in site.values.iter() {
             match value {
                 SiteValue::CertificateFiles {

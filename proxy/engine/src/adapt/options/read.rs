@@ -1,5 +1,7 @@
 //! The table of global options, and how each is read.
 
+use std::collections::HashMap;
+
 use fairway_caddyfile::{Args, Diagnostic, suggest};
 use serde_json::{Value as Json, json};
 
@@ -75,8 +77,9 @@ pub(super) const OPTIONS: &[(&str, Read)] = &[
         Ok(())
     }),
     ("local_certs", |args, shared| {
-        shared.options.local_certs = flag(&args)?;
-        Ok(())
+        // Also with a mistake behind it, so that nothing is said of issuers that nobody wants.
+        shared.options.local_certs = true;
+        args.finish_line()
     }),
     ("skip_install_trust", |args, shared| {
         shared.options.skip_install_trust = flag(&args)?;
@@ -291,6 +294,15 @@ fn on_demand_tls(args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> 
 /// `ech NAME… { dns PROVIDER … }`
 fn ech(mut args: Args<'_>, shared: &mut Shared) -> Result<(), Diagnostic> {
     let names = args.remaining_required("the name that is shown in the open")?;
+    let mut known = HashMap::new();
+    for name in names {
+        if let Some(first) = known.insert(name.text.as_str(), name) {
+            let message = format!("`{}` is there twice", name.text);
+            return Err(args
+                .error_at(name, "duplicate-option", message)
+                .context(&first.span, "here first"));
+        }
+    }
     let names: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
     let mut publication = Vec::new();
     for line in args.block() {

@@ -14,7 +14,7 @@ use crate::adapt::Scope;
 use crate::adapt::tenancy;
 use crate::cluster::{ServiceName, ServicePort};
 use crate::handlers::headers;
-use crate::matchers::{MATCHERS, Set};
+use crate::matchers::{MATCHERS, Set, not};
 use crate::values::{Duration, Size};
 
 /// The subdirectives, for suggestions.
@@ -365,22 +365,9 @@ fn matcher_set(mut args: Args<'_>) -> Result<Set, Diagnostic> {
         block: args.segment().block.clone(),
     });
     let lines: Vec<Segment> = match inline {
-        Some(line) => vec![line],
-        None => args.block().to_vec(),
+        Some(line) => not::spelled_out(&line),
+        None => args.block().iter().flat_map(not::spelled_out).collect(),
     };
-    // A quoted word is an expression.
-    let lines: Vec<Segment> = lines
-        .into_iter()
-        .map(|mut line| {
-            if line.name.is_quoted() {
-                let mut name = line.name.clone();
-                "expression".clone_into(&mut name.text);
-                name.quote = fairway_caddyfile::Quote::None;
-                line.args.insert(0, std::mem::replace(&mut line.name, name));
-            }
-            line
-        })
-        .collect();
     let mut by_name: Vec<(&str, Vec<&Segment>)> = Vec::new();
     for line in &lines {
         let name = line.name.text.as_str();
