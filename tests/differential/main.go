@@ -130,6 +130,10 @@ func sameWords(before, after []byte) bool {
 		if left[at].Text != right[at].Text {
 			return false
 		}
+		startsLine := func(tokens []caddyfile.Token) bool { return at == 0 || tokens[at].Line > tokens[at-1].Line }
+		if left[at].Text == "}" && startsLine(left) && !startsLine(right) {
+			return false
+		}
 		if at == 0 || isBrace(left[at]) || isBrace(left[at-1]) || strings.Contains(left[at-1].Text, "\n") {
 			continue
 		}

@@ -5,9 +5,11 @@
 //! | rule | what it allows |
 //! |---|---|
 //! | `refused CODE: WORDS` | we refuse with that code and those words in the message, Caddy does not |
-//! | `accepted: WORDS` | Caddy refuses with those words, we do not |
+//! | `accepted: WORDS` | Caddy refuses with those words, we do not; `^WORDS` are the error whole |
 //! | `fmt: harmful`, `fmt: unsettled` | the layout differs where Caddy's changes words, or changes again when done again |
 //! | `differs PLACE: WORDS` | the JSON differs, below that place alone (`*` is any step, `**` any number of them), in a text with those words |
+//!
+//! `refused CODE with PART: WORDS` and `accepted with PART: WORDS` hold only for a text in which that part stands.
 //!
 //! A text falls under departures only if rules explain all that differs.
 
@@ -23,10 +25,20 @@ pub struct Departures {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
-    Refused { code: String, words: String },
-    Accepted { words: String },
+    Refused {
+        code: String,
+        part: String,
+        words: String,
+    },
+    Accepted {
+        part: String,
+        words: String,
+    },
     Layout(Layout),
-    Differs { place: Vec<String>, words: Vec<String> },
+    Differs {
+        place: Vec<String>,
+        words: Vec<String>,
+    },
 }
 
 /// What may be wrong with how Caddy lays out a text.
@@ -61,18 +73,24 @@ impl Departures {
         })
     }
 
-    /// Whether all errors of ours, as code and message, are departures.
+    /// Whether all errors of ours about a text, as code and message, are departures.
     #[must_use]
-    pub fn explain_refusal(&self, errors: &[(&str, &str)]) -> bool {
+    pub fn explain_refusal(&self, text: &str, errors: &[(&str, &str)]) -> bool {
         errors.iter().all(|(found, message)| {
-            self.first(|rule| matches!(rule, Rule::Refused { code, words } if code == found && message.contains(words.as_str())))
+            self.first(|rule| {
+                matches!(rule, Rule::Refused { code, part, words }
+                    if code == found && message.contains(words.as_str()) && text.contains(part.as_str()))
+            })
         })
     }
 
-    /// Whether Caddy's refusal is one that we do not share.
+    /// Whether Caddy's refusal of a text is one that we do not share.
     #[must_use]
-    pub fn explain_acceptance(&self, error: &str) -> bool {
-        self.first(|rule| matches!(rule, Rule::Accepted { words } if error.contains(words.as_str())))
+    pub fn explain_acceptance(&self, text: &str, error: &str) -> bool {
+        self.first(|rule| {
+            matches!(rule, Rule::Accepted { part, words }
+                if is_said(words, error) && text.contains(part.as_str()))
+        })
     }
 
     /// Whether a layout like this need not be ours.
@@ -113,12 +131,28 @@ impl Departures {
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Rule::Refused { code, words } => write!(f, "refused {code}: {words}"),
-            Rule::Accepted { words } => write!(f, "accepted: {words}"),
+            Rule::Refused { code, part, words } => write!(f, "refused {code}{}: {words}", with(part)),
+            Rule::Accepted { part, words } => write!(f, "accepted{}: {words}", with(part)),
             Rule::Layout(Layout::Harmful) => f.write_str("fmt: harmful"),
             Rule::Layout(Layout::Unsettled) => f.write_str("fmt: unsettled"),
             Rule::Differs { place, words } => write!(f, "differs {}: {}", place.join("/"), words.join(" ")),
         }
+    }
+}
+
+/// Whether an error has the words of a rule; behind `^` stands the error whole.
+fn is_said(words: &str, error: &str) -> bool {
+    words
+        .strip_prefix('^')
+        .map_or_else(|| error.contains(words), |whole| error == whole)
+}
+
+/// How a rule says in what texts it holds.
+fn with(part: &str) -> String {
+    if part.is_empty() {
+        String::new()
+    } else {
+        format!(" with {part}")
     }
 }
 
@@ -173,13 +207,16 @@ fn is_below(place: &str, pattern: &[String]) -> bool {
 fn parse(rule: &str) -> Option<Rule> {
     let (head, words) = rule.split_once(':')?;
     let words = words.trim().to_owned();
+    let (head, part) = head.split_once(" with ").unwrap_or((head, ""));
+    let part = part.to_owned();
     let mut head = head.split(' ');
     let rule = match (head.next()?, head.next()) {
         ("refused", Some(code)) => Rule::Refused {
             code: code.to_owned(),
+            part,
             words,
         },
-        ("accepted", None) if !words.is_empty() => Rule::Accepted { words },
+        ("accepted", None) if !words.is_empty() => Rule::Accepted { part, words },
         ("fmt", None) if words == "harmful" => Rule::Layout(Layout::Harmful),
         ("fmt", None) if words == "unsettled" => Rule::Layout(Layout::Unsettled),
         ("differs", Some(place)) => Rule::Differs {
@@ -198,20 +235,25 @@ mod tests {
     use super::*;
 
     const PAGE: &str = "# x\n\n## Departures of the adapter\n\n| Rule | Why |\n|---|---|\n| ``refused a-code: too many`` | x |\n\
-                        | ``accepted: panic`` | x |\n| ``differs /a/*/c: bind tls`` | x |\n\n## Next\n\n| ``no rule`` | x |\n";
+                        | ``accepted: panic`` | x |\n\
+                        | ``accepted with <<: line`` | x |\n| ``refused b-code with import: end`` | x |\n| ``differs /a/*/c: bind tls`` | x |\n\n## Next\n\n| ``no rule`` | x |\n";
 
     #[test]
     fn a_refusal_is_explained_if_all_its_errors_are() {
         let departures = Departures::read(PAGE).unwrap();
-        assert!(departures.explain_refusal(&[("a-code", "far too many")]));
-        assert!(!departures.explain_refusal(&[("a-code", "far too many"), ("b-code", "too many")]));
-        assert!(!departures.explain_refusal(&[("a-code", "few")]));
+        assert!(departures.explain_refusal("x", &[("a-code", "far too many")]));
+        assert!(!departures.explain_refusal("x", &[("a-code", "far too many"), ("b-code", "too many")]));
+        assert!(!departures.explain_refusal("x", &[("a-code", "few")]));
         assert_eq!(
             departures.used().next(),
             Some(("refused a-code: too many".to_owned(), 2))
         );
-        assert!(departures.explain_acceptance("panic: x"));
-        assert!(!departures.explain_acceptance("x"));
+        assert!(departures.explain_acceptance("x", "panic: x"));
+        assert!(!departures.explain_acceptance("x", "x"));
+        assert!(departures.explain_acceptance("a <<b", "line ends"));
+        assert!(!departures.explain_acceptance("a <b", "line ends"));
+        assert!(departures.explain_refusal("import x", &[("b-code", "the end")]));
+        assert!(!departures.explain_refusal("x", &[("b-code", "the end")]));
     }
 
     #[test]
