@@ -63,5 +63,8 @@ fn an_extra_site_that_invokes_a_named_route_is_cheap() {
     let (few, many) = (cost(1000), cost(3000));
     let (table, all) = ((many.0 - few.0) / 2000, (many.1 - few.1) / 2000);
     println!("an extra site costs {table} bytes, {all} with its config");
-    assert!(0 < table && table < all && all <= PER_SITE, "{table} bytes, {all} bytes");
+    assert!(
+        0 < table && table < all && all <= PER_SITE,
+        "{table} bytes, {all} bytes"
+    );
 }
