@@ -225,7 +225,7 @@ mod tests {
         );
         check_refused(
             "forward_auth a:1 {\nuri /\ncopy_headers a>b {\n}\n}",
-            "4:18: the block of `copy_headers` is empty",
+            "4:18: the block of `copy_headers` is empty; write header fields into it, one a line, or leave it out",
         );
         for field in ["A>", ">A", "A>B>C"] {
             check_refused(
