@@ -211,6 +211,12 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whether a list between commas has an element, in letters of any case (RFC 9110, 5.6.1).
+fn has_element(list: &[u8], element: &str) -> bool {
+    let mut elements = list.split(|&byte| byte == b',');
+    elements.any(|found| found.trim_ascii().eq_ignore_ascii_case(element.as_bytes()))
+}
+
 /// What the understanding of a response depends on.
 #[derive(Clone, Copy)]
 struct Asked {

@@ -8,8 +8,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use smallvec::SmallVec;
 
-use super::Fault;
 use super::body::Framing;
+use super::{Fault, has_element};
 
 /// A head, and what it says of the message and the connection.
 pub(super) struct Head {
@@ -179,9 +179,8 @@ fn length(value: &HeaderValue) -> Option<u64> {
 
 /// Whether `Connection` names an option.
 fn names_option(headers: &HeaderMap, option: &str) -> bool {
-    let lines = headers.get_all(CONNECTION).iter();
-    let mut options = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    options.any(|named| named.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+    let mut lines = headers.get_all(CONNECTION).iter();
+    lines.any(|line| has_element(line.as_bytes(), option))
 }
 
 #[cfg(test)]

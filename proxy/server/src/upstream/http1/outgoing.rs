@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
 use http_body::Body as _;
 
-use super::{Fault, Io};
+use super::{Fault, Io, has_element};
 
 /// What is to be sent of a request.
 #[derive(Default)]
@@ -189,7 +189,7 @@ impl Outgoing {
                         self.text.extend_from_slice(b"0\r\n");
                         let found = frame.into_trailers().unwrap_or_default();
                         for (name, value) in &found {
-                            if is_announced(trailers, name.as_str()) {
+                            if has_element(trailers, name.as_str()) {
                                 line(&mut self.text, name.as_str().as_bytes(), value.as_bytes());
                             }
                         }
@@ -226,11 +226,6 @@ fn announced(headers: &HeaderMap) -> Vec<u8> {
         .map(http::HeaderValue::as_bytes)
         .collect();
     lines.join(&b',')
-}
-
-fn is_announced(trailers: &[u8], name: &str) -> bool {
-    let mut names = trailers.split(|&byte| byte == b',');
-    names.any(|announced| announced.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]
