@@ -1,17 +1,9 @@
 //! The command line from outside: what every entry answers to good and to bad input.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
-use std::time::Duration;
 
+use fairway_tests::run;
 use tempfile::TempDir;
-
-/// What does not end after this time hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A small site, formatted as `fmt` would.
 const GOOD: &str = "http://seed.test {\n\trespond \"hello\"\n}\n";
@@ -49,37 +41,10 @@ fn folder() -> TempDir {
     folder
 }
 
-fn fairway(folder: &Path, arguments: &[&str], input: &str) -> Output {
-    let program = fairway_tests::fairway().expect("`make test` builds it");
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .env("HOME", folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    // A program that does not read its input closes it; that is its right.
-    let _ = child
-        .stdin
-        .take()
-        .expect("it is piped")
-        .write_all(input.as_bytes());
-    let id = child.id().to_string();
-    let (sender, receiver) = channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    let output = receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        let _ = Command::new("kill").args(["-KILL", &id]).status();
-        panic!("{arguments:?} did not end within {PATIENCE:?}");
-    });
-    output.expect("it can be waited for")
-}
-
 /// Runs a command that works, and returns what it printed.
 #[track_caller]
 fn check(arguments: &[&str], input: &str) -> String {
-    let output = fairway(folder().path(), arguments, input);
+    let output = run(folder().path(), arguments, input);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
     String::from_utf8(output.stdout).expect("it prints text")
@@ -89,7 +54,7 @@ fn check(arguments: &[&str], input: &str) -> String {
 /// nothing on the output.
 #[track_caller]
 fn check_error(arguments: &[&str], expected: &[&str]) {
-    let output = fairway(folder().path(), arguments, "");
+    let output = run(folder().path(), arguments, "");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{arguments:?} works, but must not");
     assert!(
@@ -149,7 +114,7 @@ fn fmt_formats() {
     assert_eq!(check(&["fmt", "Good"], ""), GOOD);
     assert_eq!(check(&["fmt", "-"], GOOD), GOOD);
     let folder = folder();
-    let output = fairway(folder.path(), &["fmt", "--overwrite", "Unformatted"], "");
+    let output = run(folder.path(), &["fmt", "--overwrite", "Unformatted"], "");
     assert!(
         output.status.success(),
         "{}",
@@ -189,7 +154,7 @@ fn caddyfiles_in_the_docs_are_valid() {
         for text in caddyfiles(&fs::read_to_string(&page).expect("a page")) {
             let folder = tempfile::tempdir().expect("a folder");
             fs::write(folder.path().join("Caddyfile"), text).expect("a file");
-            let output = fairway(
+            let output = run(
                 folder.path(),
                 &["validate", "--config", "Caddyfile", "--adapter", "caddyfile"],
                 "",
@@ -312,7 +277,7 @@ fn shop() -> TempDir {
 #[track_caller]
 fn check_explain(folder: &TempDir, arguments: &str, expected: &str) {
     let arguments: Vec<&str> = ["explain"].into_iter().chain(arguments.split(' ')).collect();
-    let output = fairway(folder.path(), &arguments, "");
+    let output = run(folder.path(), &arguments, "");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
     assert_eq!(said, "", "{arguments:?}");
@@ -323,7 +288,7 @@ fn check_explain(folder: &TempDir, arguments: &str, expected: &str) {
 #[track_caller]
 fn check_unexplained(folder: &TempDir, arguments: &str, expected: &[&str]) {
     let arguments: Vec<&str> = ["explain"].into_iter().chain(arguments.split(' ')).collect();
-    let output = fairway(folder.path(), &arguments, "");
+    let output = run(folder.path(), &arguments, "");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
@@ -397,7 +362,7 @@ http://a.test/gone is answered by Ways:1:1
     );
     let json = "explain a.test / --config Ways --adapter caddyfile --format json";
     let json: Vec<&str> = json.split(' ').collect();
-    let output = fairway(folder.path(), &json, "");
+    let output = run(folder.path(), &json, "");
     let printed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let steps = printed["steps"].as_array().expect("there are steps");
     let last = steps.last().expect("there is one");

@@ -4,6 +4,7 @@
 //! `FAIRWAY_LEDGER_RATE` (requests per second), `FAIRWAY_LEDGER_CHANGES` and `FAIRWAY_LEDGER_SITES` choose others.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -133,16 +134,7 @@ fn changes_under_load_lose_nothing() {
     let form = Form::from_environment();
     let folder = tempfile::tempdir().expect("a folder");
     let seen = Seen::default();
-    // On a thread of their own: a client that is busy must not look like an upstream that does not answer.
-    let behind = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let upstreams = behind.block_on(async {
-        let start = async || Upstream::start(&seen).await.expect("an upstream");
-        [start().await, start().await]
-    });
+    let (_behind, upstreams) = Upstream::start_two(&seen, Ipv4Addr::LOCALHOST.into()).expect("two upstreams");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,10 +1,9 @@
 //! `fairway validate` and `fmt` on Kubernetes manifests, and `--format json`, from outside.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
+use fairway_tests::run;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -75,30 +74,10 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn fairway(folder: &Path, arguments: &[&str], input: &str) -> Output {
-    let program = fairway_tests::fairway().expect("`make test` builds it");
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .env("HOME", folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    // A program that does not read its input closes it; that is its right.
-    let _ = child
-        .stdin
-        .take()
-        .expect("it is piped")
-        .write_all(input.as_bytes());
-    child.wait_with_output().expect("it ends")
-}
-
 /// Runs a command that fails, and tells `file:line:column code` of each line of JSON on standard error.
 #[track_caller]
 fn check_places(folder: &Path, arguments: &[&str], input: &str, expected: &[&str]) -> Vec<Value> {
-    let output = fairway(folder, arguments, input);
+    let output = run(folder, arguments, input);
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     let lines: Vec<Value> = said
         .lines()
@@ -122,7 +101,7 @@ fn check_places(folder: &Path, arguments: &[&str], input: &str, expected: &[&str
 /// Runs a command and returns what it printed, if it exited with that status.
 #[track_caller]
 fn check_output(folder: &Path, arguments: &[&str], input: &str, status: i32) -> String {
-    let output = fairway(folder, arguments, input);
+    let output = run(folder, arguments, input);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -219,7 +198,7 @@ fn what_other_files_define_is_named_along() {
 fn a_text_that_is_folded_is_told_of_by_its_beginning() {
     let folded = ROUTES.replace("caddyfile: |", "caddyfile: >");
     let folder = folder(&[("a.yaml", &folded)]);
-    let output = fairway(folder.path(), &["validate", "a.yaml", "--format", "json"], "");
+    let output = run(folder.path(), &["validate", "a.yaml", "--format", "json"], "");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     let first: Value = serde_json::from_str(said.lines().next().expect("a mistake")).expect("JSON");
     assert_eq!(
@@ -239,7 +218,7 @@ fn a_text_that_is_folded_is_told_of_by_its_beginning() {
 fn a_document_that_cannot_be_read_leaves_its_neighbours_alone() {
     let text = format!("kind: CaddyRoute\nspec: [\n---\n{ROUTES}");
     let folder = folder(&[("a.yaml", &text)]);
-    let output = fairway(folder.path(), &["validate", "a.yaml", "--format", "json"], "");
+    let output = run(folder.path(), &["validate", "a.yaml", "--format", "json"], "");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(
         said.starts_with(r#"{"severity":"error","code":"unreadable-manifest""#),
@@ -303,7 +282,7 @@ fn json_lines_leave_standard_output_to_what_was_asked_for() {
             "http://a.test {\n\t@a path_regexp (\n\trespond @a x\n}\n",
         ),
     ]);
-    let output = fairway(
+    let output = run(
         folder.path(),
         &["adapt", "--config", "good", "--format", "json"],
         "",

@@ -126,16 +126,7 @@ fn changes_through_the_api_server_lose_nothing() {
     let space = cluster.namespace("ledger");
     let (seen, authority) = (Seen::default(), Authority::default());
     let address = address_of_this_machine().unwrap_or_else(|error| panic!("{error}"));
-    // On a thread of their own: a client that is busy must not look like an upstream that does not answer.
-    let behind = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let upstreams = behind.block_on(async {
-        let start = async || Upstream::start_on(&seen, address).await.expect("an upstream");
-        [start().await, start().await]
-    });
+    let (_behind, upstreams) = Upstream::start_two(&seen, address).expect("two upstreams");
     let mut config = Config {
         host: format!("{}.test", space.name()),
         space: &space,

@@ -26,7 +26,7 @@ mod replica;
 mod upstream;
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -96,6 +96,15 @@ fn version() -> &'static str {
     lines
         .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
         .expect("the module names the version")
+}
+
+/// What a command printed, or what it complained about.
+fn printed(program: &str, arguments: &[&str], output: &Output) -> Result<String, String> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} {}: {}", arguments.join(" "), said.trim_end()))
 }
 
 #[cfg(test)]

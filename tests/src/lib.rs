@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod manifests;
 mod missing;
 pub mod report;
+mod run;
 mod suite;
 mod waiting;
 
@@ -18,6 +19,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 pub use missing::Missing;
+pub use run::run;
 pub use suite::{Outcome, Suite};
 pub use waiting::wait_for;
 

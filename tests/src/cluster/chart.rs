@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{program, version};
+use super::{printed, program, version};
 
 /// What the chart becomes with its defaults, which those apply who have no Helm.
 pub const MANIFEST: &str = include_str!("../../../deploy/fairway.yaml");
@@ -28,11 +28,7 @@ pub fn helm(arguments: &[&str]) -> Result<String, String> {
         .envs(["CACHE", "CONFIG", "DATA"].map(|name| (format!("HELM_{name}_HOME"), home.path())))
         .output()
         .map_err(|error| format!("running helm: {error}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("helm {}: {}", arguments.join(" "), said.trim_end()))
+    printed("helm", arguments, &output)
 }
 
 /// What the chart becomes as the release `fairway` in the namespace `fairway`, with further arguments.

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::printed;
+
 /// The program, and where the cluster's files lie.
 pub(super) struct Kubectl {
     program: PathBuf,
@@ -46,11 +48,7 @@ impl Kubectl {
         let _ = pipe.write_all(input.as_bytes());
         drop(pipe);
         let output = child.wait_with_output().map_err(told)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("kubectl {}: {}", arguments.join(" "), said.trim_end()))
+        printed("kubectl", arguments, &output)
     }
 
     /// Applies objects as the server merges them.

@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::control_plane::put;
 use super::guard::{Folder, Guarded};
 use super::kubectl::Kubectl;
-use super::{PATIENCE, STEP, program};
+use super::{PATIENCE, STEP, printed, program};
 use machine::Machine;
 use programs::{API_PORT, Programs, SOCKET};
 
@@ -150,11 +150,7 @@ impl Node {
             .env("NO_PROXY", "*")
             .output()
             .map_err(|error| format!("running helm: {error}"))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("helm {}: {}", arguments.join(" "), said.trim_end()))
+        printed("helm", arguments, &output)
     }
 
     /// Makes an image of a program, under a name in full, and hands it to containerd.

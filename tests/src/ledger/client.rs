@@ -475,7 +475,9 @@ mod tests {
             .expect("a runtime");
         runtime.block_on(async {
             let (ledger, seen) = (Ledger::default(), Seen::default());
-            let upstream = Upstream::start(&seen).await.expect("an upstream");
+            let upstream = Upstream::start(&seen, std::net::Ipv4Addr::LOCALHOST.into())
+                .await
+                .expect("an upstream");
             let client = Client::connect(Door::plain(upstream.http2), ledger.clone())
                 .await
                 .expect("it accepts connections");

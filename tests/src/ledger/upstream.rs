@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use super::NUMBER;
@@ -85,13 +86,22 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Starts one that notes what arrives in `seen`. If dropped midway, it does not run.
-    pub async fn start(seen: &Seen) -> io::Result<Self> {
-        Self::start_on(seen, Ipv4Addr::LOCALHOST.into()).await
+    /// Starts two on an address of this machine, and gives the thread of their own that they run on: a client that is
+    /// busy must not look like an upstream that does not answer.
+    pub fn start_two(seen: &Seen, address: IpAddr) -> io::Result<(Runtime, [Self; 2])> {
+        let thread = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let two = thread.block_on(async {
+            let start = async || Self::start(seen, address).await;
+            io::Result::Ok([start().await?, start().await?])
+        })?;
+        Ok((thread, two))
     }
 
-    /// The same on an address of this machine.
-    pub async fn start_on(seen: &Seen, address: IpAddr) -> io::Result<Self> {
+    /// Starts one that notes what arrives in `seen`. If dropped midway, it does not run.
+    pub async fn start(seen: &Seen, address: IpAddr) -> io::Result<Self> {
         let first = TcpListener::bind((address, 0)).await?;
         let second = TcpListener::bind((address, 0)).await?;
         Self::serve(first, second, seen)
